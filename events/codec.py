@@ -1,0 +1,107 @@
+"""Events to stored bytes and back: the only place that knows tags and compression.
+
+A body is the msgpack array of a batch's events. When it is long enough to pay, it is a zstd frame, known by its magic
+number: a msgpack array never begins with 0x28. One decoder for the union of all events does the whole array
+in one call; only a body with an unknown or an old tag is walked event by event.
+"""
+
+from typing import Any
+
+import msgspec
+import zstandard
+
+from events.errors import Corrupt, InvalidEvent
+from events.types import Event, Unknown
+from events.upcast import upcast
+
+COMPRESS_FROM = 512  # bytes; below it a zstd frame is hardly smaller than what it holds
+MAX_BODY = 64 * 1024 * 1024  # decoded bytes of one batch; more is refused on both ways
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+_encoder = msgspec.msgpack.Encoder()
+_events = msgspec.msgpack.Decoder(list[Event])
+_raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+AnyEvent = Event | Unknown
+
+
+def encode_event(event: AnyEvent) -> bytes:
+    """The msgpack bytes of one event."""
+    try:
+        return _encoder.encode(event.data if isinstance(event, Unknown) else event)
+    except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise InvalidEvent(f"{type(event).__name__} cannot be stored: {error}") from error
+
+
+def encode(events: list[AnyEvent]) -> bytes:
+    """The stored body of a batch."""
+    try:
+        plain = _encoder.encode([e.data if isinstance(e, Unknown) else e for e in events])
+    except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise InvalidEvent(f"the batch cannot be stored: {error}") from error
+    if len(plain) > MAX_BODY:
+        raise InvalidEvent(f"the batch has {len(plain)} bytes, at most {MAX_BODY} are stored as one: split it")
+    return compress(plain)
+
+
+def compress(plain: bytes) -> bytes:
+    """A stored body from the msgpack array, compressed when that makes it smaller."""
+    if len(plain) < COMPRESS_FROM:
+        return plain
+    packed = zstandard.ZstdCompressor(level=1).compress(plain)
+    return packed if len(packed) < len(plain) else plain
+
+
+def decompress(body: bytes) -> bytes:
+    """The msgpack array in a stored body."""
+    if body[:4] != _ZSTD_MAGIC:
+        return body
+    try:
+        if zstandard.frame_content_size(body) > MAX_BODY:
+            raise Corrupt("a stored batch claims more than it may hold")
+        return zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_BODY)
+    except zstandard.ZstdError as error:
+        raise Corrupt(f"a stored batch does not decompress: {error}") from error
+
+
+def decode(body: bytes) -> list[AnyEvent]:
+    """The events of a stored body, in their present shapes. Raises Corrupt."""
+    return decode_plain(decompress(body))
+
+
+def decode_plain(plain: bytes) -> list[AnyEvent]:
+    """The events of an uncompressed msgpack array. Raises Corrupt."""
+    try:
+        return list(_events.decode(plain))
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Corrupt(f"a batch does not decode: {error}") from error
+    return [_decode_one(bytes(raw)) for raw in _raws.decode(plain)]
+
+
+def _decode_one(raw: bytes) -> AnyEvent:
+    try:
+        shape = upcast(msgspec.msgpack.decode(raw))
+    except (msgspec.DecodeError, RecursionError, AttributeError) as error:
+        raise Corrupt(f"an event does not decode: {error}") from error
+    return event_from(shape)
+
+
+def event_from(shape: dict[str, Any]) -> AnyEvent:
+    """The event a plain dict stands for; Unknown when its tag, or its shape under a known tag, is not of this version."""
+    try:
+        return msgspec.convert(shape, Event)
+    except msgspec.ValidationError:
+        time, iteration = shape.get("time"), shape.get("iteration")
+        return Unknown(
+            type=str(shape.get("type", "")),
+            data=shape,
+            time=time if isinstance(time, int) else 0,
+            iteration=iteration if isinstance(iteration, int) else 0,
+        )
+
+
+def tag_of(event: AnyEvent) -> str:
+    """The dotted tag of an event."""
+    return event.type if isinstance(event, Unknown) else str(type(event).__struct_config__.tag)

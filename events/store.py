@@ -1,0 +1,43 @@
+"""The seam under the log: what a database must be able to do to keep it. All else is written once, in `log.py`.
+
+One suite (`tests/contract/test_store.py`) exercises every implementation.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from events.record import Batch, Head
+
+
+class Store(Protocol):
+    """Keeps batches. `insert` is for the one writer; the rest may be called by many at once."""
+
+    async def head(self) -> Head:
+        """The end of the log as committed."""
+        ...
+
+    async def insert(self, batches: Sequence[Batch], head: Head) -> None:
+        """Commit `batches`, which follow `head`, all or none, durable on return (fsync). Also moves the head row and each
+        producer's last sequence, in the same transaction. Raises Fenced when the head row is not `head` any more."""
+        ...
+
+    async def read(self, after: int, limit: int, *, stream: str | None = None, prefix: str | None = None) -> list[Batch]:
+        """The batches that hold any event with an offset greater than `after`, in order: at most `limit`, at least one if any,
+        and about 8 MiB of bodies at most. Of one stream, or of streams that begin with `prefix`, when given."""
+        ...
+
+    async def version(self, stream: str) -> int:
+        """The version of the last event of a stream, 0 when it has none."""
+        ...
+
+    async def position(self, producer: str) -> int:
+        """The sequence of a producer's last event, 0 when it has none."""
+        ...
+
+    async def written(self, producer: str, first: int, last: int) -> list[Batch]:
+        """The batches that hold any of the producer's sequences first..last, in order."""
+        ...
+
+    async def redact(self, batch: Batch) -> None:
+        """Replace the stored body and `original` of the batch at `batch.offset`; nothing else may change."""
+        ...
