@@ -153,6 +153,13 @@ class EventRefused(OfRun, frozen=True, kw_only=True, tag="event.refused"):
     reason: str
 
 
+class EventsMissed(OfRun, frozen=True, kw_only=True, tag="events.missed"):
+    """The job said `count` more events here which could not be kept, because its journal could not be written; the job went on."""
+
+    count: int
+    reason: str
+
+
 class RunDeleted(OfRun, frozen=True, kw_only=True, tag="run.deleted"):
     """The run was put in the trash; it can be restored until purged."""
 
@@ -276,6 +283,7 @@ Event: TypeAlias = (
     | RunLost
     | ConsoleWritten
     | EventRefused
+    | EventsMissed
     | RunDeleted
     | RunRestored
     | ArtifactLogged
