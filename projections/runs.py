@@ -3,6 +3,7 @@
 Iteration 0 is the run, 1..n its children. A row's `id` is the offset of the event that first spoke of it.
 `run_values` is the search index over parameters, latest metrics, results, labels and annotations. Its `value` is an int, a float or a text, as SQLite
 compares them (numbers before texts); NaN is the text "NaN", a bool is "true" or "false", other JSON is its text; texts are cut after 1,000 characters.
+`child` is 1 for the values of iterations and 0 for a run's own, so that a search among runs never walks past their children.
 """
 
 from typing import Any
@@ -58,12 +59,20 @@ class ValueRow(msgspec.Struct, kw_only=True):
     key: str
     value: Any
     project: str
+    child: int = 0
 
 
 RUNS = Table(
     "runs",
     RunRow,
     key=("project", "uid", "iteration"),
-    indexes=(("unique", "id"), ("project", "iteration", "created_at", "id"), ("project", "state", "id"), ("project", "name", "id")),
+    indexes=(
+        ("unique", "id"),
+        ("project", "iteration", "created_at", "id"),
+        ("project", "created_at", "id"),
+        ("project", "started_at", "id"),
+        ("project", "state", "id"),
+        ("project", "name", "id"),
+    ),
 )
-VALUES = Table("run_values", ValueRow, key=("run", "kind", "key"), indexes=(("project", "kind", "key", "value", "run"),))
+VALUES = Table("run_values", ValueRow, key=("run", "kind", "key"), indexes=(("project", "kind", "child", "key", "value", "run"),))
