@@ -5,7 +5,7 @@ per-epoch metrics and results; the best one is marked. What the job prints is re
 confusion matrix, the model and a sample of the data are kept as artifacts.
 
     python examples/train_digits.py                                       # records into ./tracker-data
-    TRACKER_URI=http://localhost:8080 python examples/train_digits.py     # records at a server
+    TRACKER_URI=http://localhost:8137 python examples/train_digits.py     # records at a server
 
 Needs scikit-learn and matplotlib: pip install 'run-tracker[demo]'
 """
