@@ -1,0 +1,182 @@
+"""Metric series: every point in log order, packed in chunks, with a pyramid of buckets for charts.
+
+A series is what one key of one run or iteration logged with one set of labels. Its newest points, fewer than 512, stand in its own
+row as plain arrays; each time they are 512 they become a chunk. Positions count the points of a series from 0. Steps and times may
+repeat or go back.
+"""
+
+import math
+import struct
+from array import array
+from collections.abc import Sequence
+
+import msgspec
+
+from events.record import Batch
+from events.types import MetricLogged
+from projections.base import Rows, Table
+from projections.series import (
+    BUCKET,
+    CHUNK,
+    FANOUT,
+    Buckets,
+    Points,
+    extremes,
+    floats_of,
+    integers,
+    integers_of,
+    merge,
+    no_buckets,
+    pack_buckets,
+    pack_points,
+    single,
+    to_bytes,
+    unpack_buckets,
+)
+
+_NUMBERS = struct.Struct("<3d")
+_UNKNOWN = _NUMBERS.pack(math.nan, math.nan, math.nan)
+_labels = msgspec.json.Encoder(order="sorted")
+_WIDE = list(range(0, CHUNK + 1, BUCKET))
+
+
+class SeriesRow(msgspec.Struct, kw_only=True):
+    """A series: what is known of all its points, and the newest of them."""
+
+    project: str
+    uid: str
+    iteration: int
+    key: str
+    labels: str  # JSON with sorted keys, "" = none
+    id: int  # offset of the first point
+    count: int = 0
+    nans: int = 0
+    step: int = 0  # of the last point
+    time: int = 0
+    numbers: bytes = _UNKNOWN  # minimum, maximum, last value: little-endian doubles, since SQLite has no NaN
+    tail_steps: bytes = b""  # little-endian, of the points after the last chunk
+    tail_times: bytes = b""
+    tail_values: bytes = b""
+
+    @property
+    def extremes(self) -> tuple[float, float, float]:
+        """Minimum, maximum and last value."""
+        low, high, last = _NUMBERS.unpack(self.numbers)
+        return low, high, last
+
+    def tail(self) -> Points:
+        """The points after the last chunk."""
+        return Points(integers_of(self.tail_steps), integers_of(self.tail_times), floats_of(self.tail_values))
+
+
+class ChunkRow(msgspec.Struct, kw_only=True):
+    """The points at positions 512 n to 512 n + 511."""
+
+    series: int
+    n: int
+    points: bytes
+
+
+class PyramidRow(msgspec.Struct, kw_only=True):
+    """Up to 32 buckets: those numbered 32 n to 32 n + 31 of their level. Rows of level 0 are always full."""
+
+    series: int
+    level: int
+    n: int
+    buckets: bytes
+
+
+SERIES = Table("series", SeriesRow, key=("project", "uid", "iteration", "key", "labels"), rowid="id")
+CHUNKS = Table("chunks", ChunkRow, key=("series", "n"))
+PYRAMID = Table("pyramid", PyramidRow, key=("series", "level", "n"))
+
+Name = tuple[int, str, str]  # iteration, key, labels
+
+
+class Metrics:
+    """The fold of `MetricLogged`."""
+
+    name = "metrics"
+    version = 1
+    tables = (SERIES, CHUNKS, PYRAMID)
+
+    def fold(self, rows: Rows, batch: Batch) -> None:
+        """Append the points of the batch, series by series."""
+        kind, _, subject = batch.stream.partition("/")
+        project, _, uid = subject.partition("/")
+        if kind != "run" or not uid:
+            return
+        for (iteration, key, labels), (first, events) in _by_series(batch).items():
+            row = rows.get(SERIES, project, uid, iteration, key, labels)
+            if row is None:
+                row = SeriesRow(project=project, uid=uid, iteration=iteration, key=key, labels=labels, id=first)
+            _extend(rows, row, events)
+            rows.put(SERIES, row)
+
+
+def _by_series(batch: Batch) -> dict[Name, tuple[int, list[MetricLogged]]]:
+    """The metric events of a batch by series, each with the offset of its first. This loop is most of what a point costs."""
+    found: dict[Name, tuple[int, list[MetricLogged]]] = {}
+    for offset, event in enumerate(batch.events, batch.offset):
+        if type(event) is MetricLogged:
+            name = (event.iteration, event.key, labels_text(event.labels) if event.labels else "")
+            group = found.get(name)
+            if group is None:
+                found[name] = (offset, [event])
+            else:
+                group[1].append(event)
+    return found
+
+
+def labels_text(labels: dict[str, str]) -> str:
+    """The labels as the key of a series spells them."""
+    return _labels.encode(labels).decode() if labels else ""
+
+
+def _extend(rows: Rows, row: SeriesRow, events: Sequence[MetricLogged]) -> None:
+    values = array("d", [e.value for e in events])
+    row.tail_steps += to_bytes(integers([e.step for e in events]))
+    row.tail_times += to_bytes(integers([e.time for e in events]))
+    row.tail_values += to_bytes(values)
+    low, high, nans = extremes(values)
+    known_low, known_high, _ = row.extremes
+    row.numbers = _NUMBERS.pack(
+        low if known_low != known_low or low < known_low else known_low,
+        high if known_high != known_high or high > known_high else known_high,
+        values[-1],
+    )
+    row.nans += nans
+    row.step, row.time = integers_of(row.tail_steps[-8:])[0], integers_of(row.tail_times[-8:])[0]
+    full = row.count // CHUNK
+    row.count += len(events)
+    if row.count // CHUNK > full:
+        _seal(rows, row, range(full, row.count // CHUNK))
+
+
+def _seal(rows: Rows, row: SeriesRow, chunks: range) -> None:
+    """Turn the oldest points of the tail into chunks."""
+    tail = row.tail()
+    for at, n in enumerate(chunks):
+        part = slice(at * CHUNK, (at + 1) * CHUNK)
+        points = Points(tail.steps[part], tail.times[part], tail.values[part])
+        rows.put(CHUNKS, ChunkRow(series=row.id, n=n, points=pack_points(points)))
+        buckets = merge(single(points), _WIDE)
+        rows.put(PYRAMID, PyramidRow(series=row.id, level=0, n=n, buckets=pack_buckets(buckets)))
+        _raise(rows, row.id, n, buckets)
+    rest = len(chunks) * CHUNK
+    row.tail_steps, row.tail_times, row.tail_values = (to_bytes(c[rest:]) for c in (tail.steps, tail.times, tail.values))
+
+
+def _raise(rows: Rows, series: int, n: int, buckets: Buckets) -> None:
+    """Append the union of row `n` of level 0 to level 1, and so on up while rows become full."""
+    level = 1
+    while True:
+        bucket = merge(buckets, (0, len(buckets)))
+        at = n // FANOUT
+        row = rows.get(PYRAMID, series, level, at)
+        buckets = unpack_buckets((row.buckets,)) if row is not None else no_buckets()
+        buckets.extend(bucket.columns())
+        rows.put(PYRAMID, PyramidRow(series=series, level=level, n=at, buckets=pack_buckets(buckets)))
+        if len(buckets) < FANOUT:
+            return
+        n, level = at, level + 1
