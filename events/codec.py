@@ -5,6 +5,7 @@ number: a msgpack array never begins with 0x28. One decoder for the union of all
 in one call; only a body with an unknown or an old tag is walked event by event.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -33,15 +34,43 @@ def encode_event(event: AnyEvent) -> bytes:
         raise InvalidEvent(f"{type(event).__name__} cannot be stored: {error}") from error
 
 
-def encode(events: list[AnyEvent]) -> bytes:
+def encode(events: Sequence[AnyEvent]) -> bytes:
     """The stored body of a batch."""
+    return compress(encode_plain(events))
+
+
+def encode_plain(events: Sequence[AnyEvent]) -> bytes:
+    """The msgpack array of a batch. Raises InvalidEvent."""
     try:
-        plain = _encoder.encode([e.data if isinstance(e, Unknown) else e for e in events])
+        plain = _encoder.encode([e.data if type(e) is Unknown else e for e in events])
     except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidEvent(f"the batch cannot be stored: {error}") from error
     if len(plain) > MAX_BODY:
         raise InvalidEvent(f"the batch has {len(plain)} bytes, at most {MAX_BODY} are stored as one: split it")
-    return compress(plain)
+    return plain
+
+
+def normal(events: Sequence[AnyEvent]) -> tuple[bytes, list[AnyEvent]]:
+    """The msgpack array of a batch, and its events as every reader will get them: a tuple comes back as a list, the metric 1 as 1.0.
+    Raises InvalidEvent when one would not come back as the event it is."""
+    plain = encode_plain(events)
+    try:
+        return plain, list(_events.decode(plain))
+    except msgspec.ValidationError:
+        pass
+    back = decode_plain(plain)
+    for i, (wanted, got) in enumerate(zip(events, back, strict=True)):
+        if type(got) is Unknown and type(wanted) is not Unknown:
+            raise InvalidEvent(f"event {i} ({tag_of(wanted)}): {_complaint(got)}")
+    return plain, back
+
+
+def _complaint(event: Unknown) -> str:
+    try:
+        msgspec.convert(event.data, Event)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return "its shape is not of this version"
 
 
 def compress(plain: bytes) -> bytes:
@@ -77,7 +106,10 @@ def decode_plain(plain: bytes) -> list[AnyEvent]:
         pass
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Corrupt(f"a batch does not decode: {error}") from error
-    return [_decode_one(bytes(raw)) for raw in _raws.decode(plain)]
+    try:
+        return [_decode_one(bytes(raw)) for raw in _raws.decode(plain)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Corrupt(f"a batch does not decode: {error}") from error
 
 
 def _decode_one(raw: bytes) -> AnyEvent:
@@ -91,7 +123,7 @@ def _decode_one(raw: bytes) -> AnyEvent:
 def event_from(shape: dict[str, Any]) -> AnyEvent:
     """The event a plain dict stands for; Unknown when its tag, or its shape under a known tag, is not of this version."""
     try:
-        return msgspec.convert(shape, Event)
+        event: AnyEvent = msgspec.convert(shape, Event)
     except msgspec.ValidationError:
         time, iteration = shape.get("time"), shape.get("iteration")
         return Unknown(
@@ -100,6 +132,7 @@ def event_from(shape: dict[str, Any]) -> AnyEvent:
             time=time if isinstance(time, int) else 0,
             iteration=iteration if isinstance(iteration, int) else 0,
         )
+    return event
 
 
 def tag_of(event: AnyEvent) -> str:

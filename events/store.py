@@ -17,13 +17,15 @@ class Store(Protocol):
         ...
 
     async def insert(self, batches: Sequence[Batch], head: Head) -> None:
-        """Commit `batches`, which follow `head`, all or none, durable on return (fsync). Also moves the head row and each
-        producer's last sequence, in the same transaction. Raises Fenced when the head row is not `head` any more."""
+        """Commit `batches`, which follow `head`, all or none, durable on return (fsync), and move the head row in the same
+        transaction. Raises Fenced when the head row is not `head` any more, LogClosed when opened for reading."""
         ...
 
-    async def read(self, after: int, limit: int, *, stream: str | None = None, prefix: str | None = None) -> list[Batch]:
+    async def read(
+        self, after: int, limit: int, *, size: int = 8 * 1024 * 1024, stream: str | None = None, prefix: str | None = None
+    ) -> list[Batch]:
         """The batches that hold any event with an offset greater than `after`, in order: at most `limit`, at least one if any,
-        and about 8 MiB of bodies at most. Of one stream, or of streams that begin with `prefix`, when given."""
+        and about `size` bytes of bodies at most. Of one stream, or of streams that begin with `prefix`, when given."""
         ...
 
     async def version(self, stream: str) -> int:
@@ -38,6 +40,12 @@ class Store(Protocol):
         """The batches that hold any of the producer's sequences first..last, in order."""
         ...
 
-    async def redact(self, batch: Batch) -> None:
-        """Replace the stored body and `original` of the batch at `batch.offset`; nothing else may change."""
+    async def redact(self, batch: Batch, notice: Batch, head: Head) -> None:
+        """Replace the stored body and `original` of the batch at `batch.offset`, nothing else of it, and commit `notice`, which
+        follows `head` and says so, in one transaction. The old body is overwritten in the store's files (in SQLite's WAL as soon as
+        no other process reads it)."""
+        ...
+
+    async def check(self) -> list[str]:
+        """The faults of the store's own structures (pages, indexes), in words; none when it is sound."""
         ...

@@ -1,0 +1,80 @@
+"""One SQLite connection in one thread of its own.
+
+Work is a plain function over the `sqlite3` connection and takes one hop into the thread, however many statements it runs. So
+whoever waits for it may be cancelled at any moment and yet no transaction stays open: the thread finishes what it began.
+aiosqlite owns the thread, the queue and the futures; its public methods hop once per statement, hence the one use here of
+`_execute`. Stored bytes that SQLite cannot read are raised as Corrupt.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+from anyio import CancelScope
+
+from events.errors import Corrupt
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5.0  # how long a statement waits for another process's lock
+MEMORY = ":memory:"
+
+_ALWAYS = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Connection:
+    """A connection whose statements run in its own thread."""
+
+    def __init__(self, inner: aiosqlite.Connection, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, called with the raw connection inside its thread. Runs to its end even when the caller is cancelled."""
+        try:
+            result: T = await self._inner._execute(work, self._inner._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        except sqlite3.DatabaseError as error:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT:
+                raise Corrupt(f"{self._name} is damaged: {error}") from error
+            raise
+        return result
+
+    def interrupt(self) -> None:
+        """End the statement that runs now, if any, with an error. For a reader whose caller has gone."""
+        self._inner._conn.interrupt()  # noqa: SLF001
+
+
+@asynccontextmanager
+async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: bool = False) -> AsyncIterator[Connection]:
+    """A connection to the database at `path` (or ":memory:"), which `setup` (SQL) prepares, in autocommit mode (see `transaction`).
+    A reader can change nothing, and needs the file; when nobody writes it (`immutable`), not even a file appears beside it."""
+    if path == MEMORY:
+        uri = "file::memory:"
+    else:
+        uri = f"{Path(path).absolute().as_uri()}?mode={'rwc' if write else 'ro'}{'&immutable=1' if immutable else ''}"
+        setup = setup if write else f"{setup} PRAGMA query_only=ON;"
+    inner = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
+    try:
+        connection = Connection(inner, str(path))
+        await connection.run(lambda db: db.executescript(_ALWAYS + setup))
+        yield connection
+    finally:
+        with CancelScope(shield=True):
+            await inner.close()
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All statements inside, or none. For use within the connection's thread."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # some errors have rolled back already; what matters is the first one
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,247 @@
+"""The store on SQLite: one file in WAL mode, one connection that writes, one that reads.
+
+A commit returns after its fsync (synchronous=FULL). Only the writer checkpoints the WAL (up to 3.51.2 SQLite has a fault when two
+connections do), in its own time: at the start of an insert, so that a checkpoint that fails refuses the insert which
+follows, and never spoils one that was acknowledged. Readers open the file read-only and see whole commits only.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from events.connection import Connection, connect, transaction
+from events.errors import Corrupt, Fenced, LogClosed, NewerFormat
+from events.record import Batch, Head
+
+APPLICATION_ID = 0x52756E54  # "RunT"
+CHECKPOINT_FROM = 4 * 1024 * 1024  # estimated bytes of WAL
+PAGES_OF_A_COMMIT = 24 * 1024  # bytes of WAL a commit takes beside its bodies: index pages, the head's page
+SCAN = 65_536  # offsets looked through in one hop for a prefix
+_SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
+FORMAT = len(_SCRIPTS)
+
+_COLUMNS = "offset, count, stream, version, recorded_at, actor, producer, sequence, body, digest, original"
+_INSERT = f"INSERT INTO batch ({_COLUMNS}) VALUES ({','.join('?' * 11)})"
+_MOVE = "UPDATE head SET offset = ?, digest = ?, recorded_at = ? WHERE epoch = ? AND offset = ? AND digest = ?"
+# From the batch that holds the next offset, which may begin before it.
+_READ = (
+    f"SELECT {_COLUMNS} FROM batch WHERE {{which}} offset >= coalesce("
+    "(SELECT offset FROM batch WHERE {which} offset <= :next ORDER BY offset DESC LIMIT 1), 0)"
+    " AND offset + count > :next AND offset < :end ORDER BY offset LIMIT :limit"
+)
+_READ_ALL = _READ.format(which="")
+_READ_STREAM = _READ.format(which="stream = :stream AND")
+_READ_PREFIX = _READ_ALL.replace("ORDER BY offset LIMIT :limit", "AND substr(stream, 1, length(:prefix)) = :prefix ORDER BY offset LIMIT :limit")
+_END = 2**63 - 1
+
+
+class SqliteStore:
+    """A `Store` over one SQLite file."""
+
+    def __init__(self, path: Path, reader: Connection, writer: Connection | None) -> None:
+        self._path = path
+        self._reader = reader
+        self._writer = writer
+        self._wal = 0  # estimated bytes since the last checkpoint
+        self._residue = False  # the WAL still holds a redacted body
+
+    async def head(self) -> Head:
+        """See Store."""
+        return await self._reader.run(_head)
+
+    async def insert(self, batches: Sequence[Batch], head: Head) -> None:
+        """See Store."""
+        rows = [msgspec.structs.astuple(batch) for batch in batches]
+        last = batches[-1]
+        move = (last.last, last.digest, last.recorded_at, head.epoch, head.offset, head.digest)
+        size = PAGES_OF_A_COMMIT + sum(len(batch.body) + 256 for batch in batches)
+
+        def work(db: sqlite3.Connection) -> None:
+            self._checkpoint_when_due(db)
+            with transaction(db):
+                _move_head(db, move)
+                db.executemany(_INSERT, rows)
+            self._wal += size
+
+        await self._run_writer(work)
+
+    async def read(
+        self, after: int, limit: int, *, size: int = 8 * 1024 * 1024, stream: str | None = None, prefix: str | None = None
+    ) -> list[Batch]:
+        """See Store."""
+        wanted = {"next": after + 1, "end": _END, "limit": limit, "stream": stream, "prefix": prefix}
+        if prefix is None:
+            sql = _READ_ALL if stream is None else _READ_STREAM
+            return await self._reader.run(lambda db: _page(db, sql, wanted, size))
+        end = (await self.head()).offset
+        for start in range(after + 1, end + 1, SCAN):  # a rare prefix takes many hops, so that others are served between
+            wanted |= {"next": start, "end": start + SCAN}
+            if found := await self._reader.run(lambda db: _page(db, _READ_PREFIX, wanted, size)):
+                return found
+        return []
+
+    async def version(self, stream: str) -> int:
+        """See Store."""
+        return await self._number("SELECT version + count - 1 FROM batch WHERE stream = ? ORDER BY offset DESC LIMIT 1", stream)
+
+    async def position(self, producer: str) -> int:
+        """See Store."""
+        return await self._number("SELECT sequence + count - 1 FROM batch WHERE producer = ? ORDER BY sequence DESC LIMIT 1", producer)
+
+    async def _number(self, sql: str, key: str) -> int:
+        # On the writer's connection where there is one: the committer must not wait behind long reads.
+        row = await (self._writer or self._reader).run(lambda db: db.execute(sql, (key,)).fetchone())
+        return 0 if row is None else int(row[0])
+
+    async def written(self, producer: str, first: int, last: int) -> list[Batch]:
+        """See Store."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM batch WHERE producer = :producer AND sequence <= :last AND sequence >= coalesce("
+            "(SELECT sequence FROM batch WHERE producer = :producer AND sequence <= :first ORDER BY sequence DESC LIMIT 1), 0)"
+            " ORDER BY sequence"
+        )
+        wanted = {"producer": producer, "first": first, "last": last}
+        return await (self._writer or self._reader).run(lambda db: [_batch(row) for row in db.execute(sql, wanted)])
+
+    async def redact(self, batch: Batch, notice: Batch, head: Head) -> None:
+        """See Store. The old body is overwritten in the file, and the WAL emptied of it."""
+        move = (notice.last, notice.digest, notice.recorded_at, head.epoch, head.offset, head.digest)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("PRAGMA secure_delete=ON")
+            with transaction(db):
+                _move_head(db, move)
+                db.execute("UPDATE batch SET body = ?, original = ? WHERE offset = ?", (batch.body, batch.original, batch.offset))
+                db.execute(_INSERT, msgspec.structs.astuple(notice))
+            self._residue = True
+            self._checkpoint(db)
+
+        await self._run_writer(work)
+
+    async def check(self) -> list[str]:
+        """See Store."""
+        async with connect(self._path, write=False) as db:  # its own, for it takes long
+            rows = await db.run(lambda db: db.execute("PRAGMA integrity_check(20)").fetchall())
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    async def _run_writer(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        if self._writer is None:
+            raise LogClosed("the log was opened for reading only")
+        await self._writer.run(work)
+
+    def _checkpoint_when_due(self, db: sqlite3.Connection) -> None:
+        if self._wal >= CHECKPOINT_FROM:
+            self._checkpoint(db)
+
+    def _checkpoint(self, db: sqlite3.Connection) -> None:
+        mode = "TRUNCATE" if self._residue else "PASSIVE"
+        (busy, _, _) = db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        self._residue = self._residue and bool(busy)
+        self._wal = 0
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, *, write: bool) -> AsyncIterator[SqliteStore]:
+    """The log's store at `path`; `write` needs the directory's lease, makes a missing file, and fences any earlier writer.
+    Raises NewerFormat before it changes a byte, Corrupt when the file is not a log."""
+    if path.exists():
+        await check_format(path)
+    async with AsyncExitStack() as stack:
+        writer = None
+        if write:
+            writer = await stack.enter_async_context(
+                connect(
+                    path,
+                    write=True,
+                    setup="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
+                    "PRAGMA journal_size_limit=16777216; PRAGMA cache_size=-16384;",
+                )
+            )
+            await writer.run(_prepare)
+        reader = await stack.enter_async_context(connect(path, write=False, setup="PRAGMA cache_size=-8192;"))
+        yield SqliteStore(path, reader, writer)
+
+
+async def check_format(path: Path) -> None:
+    """Raise NewerFormat or Corrupt when the file at `path` is not a log this version can open; change nothing either way."""
+    unused = not path.with_name(path.name + "-wal").exists()
+    async with connect(path, write=False, immutable=unused) as db:
+        application, found, tables = await db.run(_identity)
+    if application not in (APPLICATION_ID, 0) or (application == 0 and tables):
+        raise Corrupt(f"{path} is not a run tracker's log")
+    if found > FORMAT:
+        raise NewerFormat(str(path), found, FORMAT)
+
+
+def _identity(db: sqlite3.Connection) -> tuple[int, int, int]:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return application, found, tables
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Bring the schema to this version's, and take the log over from any earlier writer."""
+    with transaction(db):
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        for script in _SCRIPTS[found:]:
+            for statement in _statements(script.read_text("utf-8")):
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
+        db.execute("UPDATE head SET epoch = epoch + 1")
+
+
+def _statements(script: str) -> list[str]:
+    # executescript would commit first; a half-made schema must not stay.
+    found, rest = [], ""
+    for line in script.splitlines(keepends=True):
+        rest += line
+        if sqlite3.complete_statement(rest):
+            found.append(rest)
+            rest = ""
+    return found
+
+
+def _move_head(db: sqlite3.Connection, move: tuple[Any, ...]) -> None:
+    if db.execute(_MOVE, move).rowcount != 1:
+        raise Fenced("another writer has taken this log over")
+
+
+def _head(db: sqlite3.Connection) -> Head:
+    row = db.execute("SELECT offset, digest, recorded_at, epoch FROM head").fetchone()
+    if row is None:
+        raise Corrupt("the log has lost its head row")
+    return Head(*row)
+
+
+def _page(db: sqlite3.Connection, sql: str, wanted: dict[str, Any], size: int) -> list[Batch]:
+    found: list[Batch] = []
+    cursor = db.execute(sql, wanted)
+    for row in cursor:
+        found.append(_batch(row))
+        size -= len(row[8])
+        if size <= 0:
+            break
+    cursor.close()  # or its read transaction would pin the WAL
+    return found
+
+
+def _batch(row: Sequence[Any]) -> Batch:
+    return Batch(
+        offset=row[0],
+        count=row[1],
+        stream=row[2],
+        version=row[3],
+        recorded_at=row[4],
+        actor=row[5],
+        producer=row[6],
+        sequence=row[7],
+        body=row[8],
+        digest=row[9],
+        original=row[10],
+    )
