@@ -2,27 +2,28 @@
 
 A fold is a pure function over `Rows`, a keyed store of row structs: in production a write-back cache over the views database that
 lives for one transaction, in tests and for time travel a dict. A fold knows no SQL, no clock and no I/O, and it never refuses
-history: what is illegal or unknown is kept, marked or counted. Equal events give equal rows, however they were grouped into batches
-or transactions. Row ids are offsets of events, so that they, too, are functions of the log.
+history: what is illegal or unknown is kept, marked or counted. It reads only tables of its own projection: others may have stopped
+elsewhere. Equal events give equal rows, however they were grouped into batches or transactions. Row ids are offsets of events,
+so that they, too, are functions of the log.
 """
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
 from events.record import Batch
 
-R = TypeVar("R", bound=msgspec.Struct)
-
 
 class Table(msgspec.Struct, frozen=True):
-    """A view table. The fields of `row` are its columns, in order, without type affinity, so that values stay exact;
-    dict and list fields are stored as msgpack. `key` is the primary key. `indexes` are column tuples; a leading "unique" makes one unique."""
+    """A view table. The fields of `row` are its columns, in order, without type affinity, so that values stay exact; dict and list
+    fields are stored as msgpack, a bool or None comes back as SQLite has it. `key` is the primary key. `indexes` are column tuples;
+    a leading "unique" makes one unique. `rowid` names the integer column that is also SQLite's rowid, the fastest to join by."""
 
     name: str
     row: type[msgspec.Struct]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    rowid: str = ""
 
 
 class Rows(Protocol):
