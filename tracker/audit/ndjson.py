@@ -24,7 +24,7 @@ _NAN = struct.pack(">d", math.nan)
 _shapes = msgspec.msgpack.Decoder(list[dict[Any, Any]])
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One exported event; `event` holds builtins as JSON can say them."""
 
     offset: int
@@ -35,6 +35,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     producer: str
     sequence: int
     event: dict[str, Any]
+    # On the first event of a batch only: how many events it has, its digest in the chain, and the digest of its first body when redacted.
+    count: int = 0
+    digest: str = ""
+    original: str = ""
 
 
 class Malformed(ValueError):
@@ -53,21 +57,20 @@ def lines(batch: Batch, after: int = 0) -> Iterator[bytes]:
     """The events of a batch with an offset greater than `after`, one line each, newline included."""
     for i, shape in enumerate(_shapes.decode(decompress(batch.body))):
         if batch.offset + i > after:
-            yield (
-                _json.encode(
-                    Line(
-                        offset=batch.offset + i,
-                        stream=batch.stream,
-                        version=batch.version + i,
-                        recorded_at=batch.recorded_at,
-                        actor=batch.actor,
-                        producer=batch.producer,
-                        sequence=batch.sequence + i,
-                        event=to_json(shape),
-                    )
-                )
-                + b"\n"
+            place = Line(
+                offset=batch.offset + i,
+                stream=batch.stream,
+                version=batch.version + i,
+                recorded_at=batch.recorded_at,
+                actor=batch.actor,
+                producer=batch.producer,
+                sequence=batch.sequence + i,
+                event=to_json(shape),
+                count=0 if i else batch.count,
+                digest="" if i else batch.digest.hex(),
+                original="" if i else (batch.original or b"").hex(),
             )
+            yield _json.encode(place) + b"\n"
 
 
 def parse(text: bytes, number: int = 1) -> Line:

@@ -1,0 +1,147 @@
+"""How things look: one place for colours, tables, times and bars, so that all commands look alike.
+
+At a terminal: tables without frames, names as they are, numbers to the right, colours only where they say something. In a pipe: the
+same text without colours, or JSON. Everything that came from a job goes through `escape` first.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from tracker.audit.escape import line
+from tracker.audit.moment import plain
+from tracker.wire import encode_json
+
+TONES = {"good": "green", "bad": "red", "quiet": "dim", "": ""}
+STATES = {
+    "created": ("○", "dim"),
+    "running": ("▶", "cyan"),
+    "completed": ("✓", "green"),
+    "error": ("✗", "red"),
+    "aborted": ("■", "yellow"),
+    "lost": ("?", "yellow"),
+}
+
+
+@cache
+def out() -> Console:
+    """Standard output."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), emoji=False)
+
+
+@cache
+def err() -> Console:
+    """Standard error: messages and bars."""
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def safe(value: Any, style: str = "") -> Text:
+    """A value from a job as one harmless piece of text."""
+    return Text(line(plain(value)), style=style)
+
+
+def state(name: str) -> Text:
+    """A run's state with its mark."""
+    mark, style = STATES.get(name, ("·", ""))
+    return Text(f"{mark} {line(name)}", style=style)
+
+
+def say(*parts: str | Text, style: str = "") -> None:
+    """One line of output; text that a job wrote must be `safe` already."""
+    out().print(Text.assemble(*parts, style=style))
+
+
+def heading(text: str) -> None:
+    """A title above what follows."""
+    out().print()
+    out().print(Text(line(text), style="bold"))
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table; `right` is for numbers, `fold` for the one that may take several lines."""
+
+    name: str
+    right: bool = False
+    fold: bool = False
+    style: str = ""
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]], *, head: bool = True) -> None:
+    """A calm table: no frame, a dim head. Plain `str` cells are ours; those of jobs come as `safe`."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=head, header_style="dim")
+    for column in columns:
+        grid.add_column(
+            column.name,
+            justify="right" if column.right else "left",
+            style=column.style,
+            overflow="fold" if column.fold or not out().is_terminal else "ellipsis",
+            no_wrap=not column.fold,
+        )
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    # In a pipe a table is as wide as it needs to be: nothing is cut there.
+    out().print(grid, width=None if out().is_terminal else 10_000, crop=False)
+
+
+def fields(values: dict[str, Any], *, indent: int = 2) -> None:
+    """Names and values in two columns."""
+    width = max((len(line(str(key))) for key in values), default=0)
+    for key, value in values.items():
+        shown = value if isinstance(value, Text) else safe(value)
+        out().print(Text.assemble(" " * indent, (line(str(key)).ljust(width), "dim"), "   ", shown))
+
+
+def print_json(value: Any) -> None:
+    """One value as one line of JSON; non-finite numbers as the strings the API uses."""
+    sys.stdout.buffer.write(encode_json(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def size(number: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def note(text: str) -> None:
+    """A hint beside the data, on standard error, so that pipes stay clean."""
+    err().print(Text(text, style="dim"))
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Any]:
+    """A progress bar on standard error, gone when done; yields `advance_to(number)`. Nothing is drawn when that is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(40, complete_style=Style(color="cyan")),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+    )
+    with Progress(*columns, TimeRemainingColumn(), console=err(), transient=True, disable=not err().is_terminal) as progress:
+        task = progress.add_task(title, total=total or None)
+        yield lambda number: progress.update(task, completed=number)
+
+
+class Failed(click.ClickException):
+    """What went wrong, in a sentence that says what to do."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc] - click reads it from the instance as well
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature
+        """On standard error, in one line."""
+        err().print(Text.assemble(("error: ", "bold red"), line(self.message)), soft_wrap=True)
