@@ -102,6 +102,12 @@ def scan(directory: Path) -> dict[str, list[Path]]:
     return found
 
 
+def following(path: Path) -> Path:
+    """The segment after this one, whether or not it exists."""
+    producer, number, _ = path.name.split(".")
+    return segment_path(path.parent, producer, int(number) + 1)
+
+
 class JournalReader:
     """Reads one producer's segments, from `first` on. A damaged header is noted, and the frames are read all the same."""
 
@@ -121,21 +127,20 @@ class JournalReader:
         """The next pieces, about `limit` bytes of them; empty when all that is there was given. `dead`: the producer can
         write no more (to be found out before the call), so an incomplete end is a torn tail."""
         while True:
-            data, ends = self._take(limit)
+            after = following(self.path)
+            ended = after.exists()  # asked first: what exists before the read ends this segment
+            data = self._take(limit)
             pieces, used = self._parse(data)
             self._position += used
             if pieces:
                 return pieces
-            following = segment_path(self.path.parent, self.header.producer, self.header.segment + 1) if ends else None
-            if following is not None and not following.exists():
-                following = None
             if not data:
-                if following is None:
+                if not ended:
                     return []
-                if placeholders := self._enter(following):
+                if placeholders := self._enter(after):
                     return placeholders
                 continue
-            skipped = self._skip(following, dead=dead)
+            skipped = self._skip(last=not ended, dead=dead)
             if skipped is None:
                 return []
             if skipped:
@@ -159,17 +164,16 @@ class JournalReader:
         self.damages.append(Damage(str(previous), previous.stat().st_size if previous.exists() else 0, 0, missing, "the end is missing"))
         return self._placeholders(missing)
 
-    def _take(self, limit: int) -> tuple[bytes, bool]:
-        """Bytes from the position on, at least one frame when it is there, and whether they reach the end of the file."""
+    def _take(self, limit: int) -> bytes:
+        """Bytes from the position on, at least one frame when it is there."""
         with self.path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
             file.seek(self._position)
             data = file.read(limit)
             if len(data) == limit and limit >= _PREFIX_SIZE:
                 need = PREFIX.unpack_from(data)[1] + _PREFIX_SIZE
                 if limit < need <= MAX_FRAME:
                     data += file.read(need - limit)
-        return data, self._position + len(data) >= size
+        return data
 
     def _parse(self, data: bytes) -> tuple[list[Piece], int]:
         """The good frames at the front of `data` that go on where the last one ended, merged by stream; and their size."""
@@ -200,13 +204,13 @@ class JournalReader:
     def _piece(self, stream: bytes, first: int, count: int, parts: list[memoryview]) -> Piece:
         return Piece(stream.decode("utf-8", "replace"), self.header.producer, first, count, b"".join(parts))
 
-    def _skip(self, following: Path | None, *, dead: bool) -> list[Piece] | None:
+    def _skip(self, *, last: bool, dead: bool) -> list[Piece] | None:
         """Get past bytes that are no frame; None when they may still become one."""
         with self.path.open("rb") as file:
             file.seek(self._position)
             rest = file.read()
         good, sequence = self._find(rest)
-        if good is None and following is None and not dead:
+        if good is None and last and not dead:
             return None
         start = self._position
         self._position += len(rest) if good is None else good
@@ -216,7 +220,7 @@ class JournalReader:
                 self.damages.append(Damage(str(self.path), start, good, count, "damaged"))
             return self._placeholders(count) if self.next else []
         torn = len(rest) < _PREFIX_SIZE or (rest[:2] == MARK and PREFIX.unpack_from(rest)[1] + _PREFIX_SIZE > len(rest))
-        if torn and following is None:
+        if torn and last:
             self.damages.append(Damage(str(self.path), start, len(rest), 0, "torn: the producer died while writing"))
             return []
         # At least one event; when a segment follows, its header tells how many more, and `_enter` stands in for them.

@@ -1,0 +1,178 @@
+"""Recording: from a call in user code to bytes in the journal, in microseconds, without ever waiting for anybody.
+
+One recorder per process and target, shared by all contexts and threads. It never raises into user code for a reason of the tracker's
+own: when the journal cannot be written (disk full, directory gone), events wait in a bounded memory, then are counted, and an
+`EventsMissed` event says how many as soon as it can. The sender, in the background thread, reads the journal's file as any other
+reader would; all that crosses over is "there is something new". A forked child keeps the recorder, with a journal and producer id of its own.
+"""
+
+import os
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from events.codec import AnyEvent
+from events.types import EventsMissed
+from tracker.complaints import Complaints
+from tracker.journal import Journal
+
+_encode = msgspec.msgpack.Encoder().encode
+
+HOLD_BYTES = 1024 * 1024  # events kept in memory while the journal cannot be written
+RETRY = 0.25  # seconds between tries to write it again
+
+
+def new_id() -> str:
+    """A time-ordered id of 32 hex digits: 48 bits of milliseconds, then randomness (UUIDv7-like)."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+class Recorder:
+    """Writes events to the journal. All methods may be called from any thread, and from signal handlers."""
+
+    def __init__(self, uri: str, directory: Path) -> None:
+        self.uri, self.directory = uri, directory
+        self.parent = ""
+        self.complaints = Complaints(uri)
+        self.wake: Callable[[], None] = _nobody  # tells the sender that there is something; replaced while the sender sleeps
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.producer = new_id()
+        self.journal: Journal | None = None
+        self.runs: Counter[tuple[str, str]] = Counter()  # active here, for heartbeats
+        self._lock = threading.RLock()
+        self._busy = False
+        self._deferred: list[tuple[bytes, int, bytes]] = []  # said by a signal handler in the middle of a call
+        self._held: list[tuple[bytes, int, bytes]] = []  # said while the journal could not be written
+        self._held_bytes = 0
+        self._missed: Counter[bytes] = Counter()
+        self._reason = ""
+        self._retry_at = 0.0
+
+    @property
+    def written(self) -> int:
+        """The sequence of the last event in the journal."""
+        return self.journal.written if self.journal else 0
+
+    @property
+    def troubled(self) -> bool:
+        """Whether events wait in memory because the journal cannot be written."""
+        return bool(self._held or self._missed)
+
+    def record(self, stream: bytes, events: Sequence[AnyEvent]) -> int:
+        """Keep events of one stream, in order; returns the sequence of the last event now in the journal."""
+        return self.record_raw(stream, len(events), b"".join([_encode(event) for event in events]))
+
+    def record_raw(self, stream: bytes, count: int, events: bytes) -> int:
+        """`record`, for events already encoded, one after the other."""
+        with self._lock:
+            if self._busy:
+                self._deferred.append((stream, count, events))
+                return self.written
+            self._busy = True
+            try:
+                if self._held or self._missed or self.journal is None:
+                    self._keep(stream, count, events)
+                else:
+                    try:
+                        self.journal.append(stream, count, events)
+                    except OSError as error:
+                        self._hold(stream, count, events, error)
+                while self._deferred:
+                    self._keep(*self._deferred.pop(0))
+            finally:
+                self._busy = False
+        self.wake()
+        return self.written
+
+    def retry(self) -> None:
+        """Try again to write what waits in memory."""
+        with self._lock:
+            if not self._busy and (self._held or self._missed):
+                self._retry_at = 0.0
+                self._busy = True
+                try:
+                    self._release()
+                finally:
+                    self._busy = False
+        self.wake()
+
+    def sync(self) -> None:
+        """Make what was recorded survive a power cut, if the disk lets us."""
+        if self.troubled:
+            self.retry()
+        if self.journal is not None:
+            try:
+                self.journal.sync()
+            except OSError as error:
+                self.complaints.say("journal", f"the journal in {self.directory} cannot be synced ({error}); the job goes on")
+
+    def close(self, acknowledged: int) -> None:
+        """Close the journal; the file goes when all in it is acknowledged."""
+        with self._lock:
+            if self.journal is not None:
+                self.journal.close(acknowledged)
+
+    def forked(self) -> None:
+        """Become the recorder of a forked child: the journal, the lock and what waits in memory are the parent's."""
+        if self.journal is not None:
+            self.journal.abandon()
+        self.parent, self.wake = self.producer, _nobody
+        self._fresh()
+
+    def _keep(self, stream: bytes, count: int, events: bytes) -> None:
+        """Write, after what waits in memory; or hold."""
+        if self._release():
+            assert self.journal is not None
+            try:
+                self.journal.append(stream, count, events)
+            except OSError as error:
+                self._hold(stream, count, events, error)
+        else:
+            self._hold(stream, count, events, None)
+
+    def _release(self) -> bool:
+        """Bring what waits in memory into the journal; False when the journal still cannot be written."""
+        if self._retry_at > time.monotonic():
+            return False
+        try:
+            if self.journal is None:
+                self.journal = Journal(self.directory, self.uri, self.producer, parent=self.parent)
+            while self._held:
+                self.journal.append(*self._held[0])
+                self._held_bytes -= len(self._held.pop(0)[2])
+            while self._missed:
+                stream, count = next(iter(self._missed.items()))
+                event = EventsMissed(time=time.time_ns(), count=count, reason=self._reason)
+                self.journal.append(stream, 1, _encode(event))
+                del self._missed[stream]
+        except OSError as error:
+            self._trouble(error)
+            return False
+        return True
+
+    def _hold(self, stream: bytes, count: int, events: bytes, error: OSError | None) -> None:
+        if error is not None:
+            self._trouble(error)
+        if self._missed or self._held_bytes + len(events) > HOLD_BYTES:
+            self._missed[stream] += count
+        else:
+            self._held.append((stream, count, events))
+            self._held_bytes += len(events)
+
+    def _trouble(self, error: OSError) -> None:
+        self._retry_at = time.monotonic() + RETRY
+        self._reason = f"the journal could not be written: {os.strerror(error.errno) if error.errno else error}"
+        self.complaints.say(
+            "journal", f"the journal in {self.directory} cannot be written ({error}); the job goes on, events may be missed"
+        )
+
+
+def _nobody() -> None:
+    pass
