@@ -17,7 +17,7 @@ from events.record import Batch
 class Table(msgspec.Struct, frozen=True):
     """A view table. The fields of `row` are its columns, in order, without type affinity, so that values stay exact; dict and list
     fields are stored as msgpack, a bool or None comes back as SQLite has it. `key` is the primary key. `indexes` are column tuples;
-    a leading "unique" makes one unique. `rowid` names the integer column that is also SQLite's rowid, the fastest to join by."""
+    a leading "unique" makes one unique. `rowid` names the integer column that is SQLite's rowid too, the fastest to join by."""
 
     name: str
     row: type[msgspec.Struct]
@@ -45,9 +45,14 @@ class Rows(Protocol):
 class Projection(Protocol):
     """One fold with its tables. `version` is raised when the fold changes its mind; with the tables it makes the fingerprint."""
 
-    name: str
-    version: int
-    tables: tuple[Table, ...]
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def version(self) -> int: ...  # noqa: D102
+
+    @property
+    def tables(self) -> tuple[Table, ...]: ...  # noqa: D102
 
     def fold(self, rows: Rows, batch: Batch) -> None:
         """Bring the rows from before `batch` to after it."""

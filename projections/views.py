@@ -2,7 +2,7 @@
 
 The writer has a connection of its own; folds run inside its thread, one hop for any number of batches, and rows and checkpoints are one
 transaction. synchronous=OFF: what a power cut may spoil is rebuilt from the log (see trust.py). Readers see whole transactions only.
-`offset` tells how far the views are; `wait` and `changed` are pulses within the process; only another process's views are looked at in turns.
+`offset` tells how far the views are; `wait` and `changed` are pulses within the process; another process's views are looked at in turns.
 A rebuilt file takes the place of the present one by `flip`, under live reads: each read ends on the file it began on.
 """
 
