@@ -5,6 +5,7 @@ number: a msgpack array never begins with 0x28. One decoder for the union of all
 in one call; only a body with an unknown or an old tag is walked event by event.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,16 @@ COMPRESS_FROM = 512  # bytes; below it a zstd frame is hardly smaller than what 
 MAX_BODY = 64 * 1024 * 1024  # decoded bytes of one batch; more is refused on both ways
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
+
+class _Zstd(threading.local):
+    """Making either takes longer than using it on a small body, and neither may be used by two threads at once."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 _encoder = msgspec.msgpack.Encoder()
 _events = msgspec.msgpack.Decoder(list[Event])
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -65,6 +76,13 @@ def normal(events: Sequence[AnyEvent]) -> tuple[bytes, list[AnyEvent]]:
     return plain, back
 
 
+def replace(body: bytes, index: int, event: AnyEvent) -> bytes:
+    """The stored body with another event at `index`; the others stay byte for byte."""
+    raws = _raws.decode(decompress(body))
+    raws[index] = msgspec.Raw(encode_event(event))
+    return compress(_encoder.encode(raws))
+
+
 def _complaint(event: Unknown) -> str:
     try:
         msgspec.convert(event.data, Event)
@@ -77,7 +95,7 @@ def compress(plain: bytes) -> bytes:
     """A stored body from the msgpack array, compressed when that makes it smaller."""
     if len(plain) < COMPRESS_FROM:
         return plain
-    packed = zstandard.ZstdCompressor(level=1).compress(plain)
+    packed = _zstd.compressor.compress(plain)
     return packed if len(packed) < len(plain) else plain
 
 
@@ -88,7 +106,7 @@ def decompress(body: bytes) -> bytes:
     try:
         if zstandard.frame_content_size(body) > MAX_BODY:
             raise Corrupt("a stored batch claims more than it may hold")
-        return zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_BODY)
+        return _zstd.decompressor.decompress(body, max_output_size=MAX_BODY)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a stored batch does not decompress: {error}") from error
 

@@ -36,7 +36,7 @@ class Connection:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, called with the raw connection inside its thread. Runs to its end even when the caller is cancelled."""
         try:
-            result: T = await self._inner._execute(work, self._inner._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001
+            result: T = await self._inner._execute(work, self._inner._conn)  # type: ignore[no-untyped-call]
         except sqlite3.DatabaseError as error:
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT:
                 raise Corrupt(f"{self._name} is damaged: {error}") from error
@@ -45,18 +45,15 @@ class Connection:
 
     def interrupt(self) -> None:
         """End the statement that runs now, if any, with an error. For a reader whose caller has gone."""
-        self._inner._conn.interrupt()  # noqa: SLF001
+        self._inner._conn.interrupt()
 
 
 @asynccontextmanager
 async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: bool = False) -> AsyncIterator[Connection]:
     """A connection to the database at `path` (or ":memory:"), which `setup` (SQL) prepares, in autocommit mode (see `transaction`).
     A reader can change nothing, and needs the file; when nobody writes it (`immutable`), not even a file appears beside it."""
-    if path == MEMORY:
-        uri = "file::memory:"
-    else:
-        uri = f"{Path(path).absolute().as_uri()}?mode={'rwc' if write else 'ro'}{'&immutable=1' if immutable else ''}"
-        setup = setup if write else f"{setup} PRAGMA query_only=ON;"
+    uri = _uri(path, write=write, immutable=immutable)
+    setup = setup if write else f"{setup} PRAGMA query_only=ON;"
     inner = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     try:
         connection = Connection(inner, str(path))
@@ -65,6 +62,12 @@ async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: 
     finally:
         with CancelScope(shield=True):
             await inner.close()
+
+
+def _uri(path: Path | str, *, write: bool, immutable: bool) -> str:
+    if path == MEMORY:
+        return "file::memory:"
+    return f"{Path(path).absolute().as_uri()}?mode={'rwc' if write else 'ro'}{'&immutable=1' if immutable else ''}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ EventsError
 +-- Fenced              another writer took the directory over; this one may write nothing more
 +-- DirectoryBusy       another process writes this directory; `.holder` says which
 +-- NewerFormat         the directory was written by a newer version; it was left untouched
++-- BadCheckpoint       a checkpoint or a key is malformed, or its signature does not fit
 +-- Corrupt             stored bytes are not what was written; `.offset` says from where
 """
 
@@ -79,6 +80,10 @@ class NewerFormat(EventsError):
     def __init__(self, path: str, found: int, known: int) -> None:
         super().__init__(f"{path} has format {found}, this version knows up to {known}: upgrade run-tracker; nothing was changed")
         self.path, self.found, self.known = path, found, known
+
+
+class BadCheckpoint(EventsError):
+    """A checkpoint or a key is malformed, or its signature does not fit."""
 
 
 class Corrupt(EventsError):

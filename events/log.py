@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
-from anyio import CancelScope, Event, create_task_group, get_cancelled_exc_class, move_on_after
+from anyio import CancelScope, Event, Lock, create_task_group, get_cancelled_exc_class, move_on_after
 
 from events.codec import encode_plain, normal
-from events.errors import LogClosed, Overloaded
+from events.errors import InvalidEvent, LogClosed, Overloaded
 from events.reading import LogReader
 from events.record import Head, New
+from events.redaction import PRODUCER, notice, redacted
 from events.sealing import Append, Receipt, Sealer, check_names
 from events.store import Store
 
@@ -30,6 +31,8 @@ class EventLog(LogReader):
     def __init__(self, store: Store, head: Head, clock: Callable[[], int]) -> None:
         super().__init__(store, head)
         self._sealer = Sealer(store, head, clock)
+        self._clock = clock
+        self._committing = Lock()
         self._queue: deque[Append] = deque()
         self._bytes = 0
         self._wake = Event()
@@ -65,11 +68,37 @@ class EventLog(LogReader):
             raise append.error or self._closed()
         return append.receipt
 
+    async def redact(self, offset: int, *, reason: str, actor: str = "") -> Receipt:
+        """Remove the content of the event at `offset` for good, and record that; the receipt is of the EventRedacted.
+        Raises InvalidEvent when there is no such event or it may not go. Views and journals may still hold what was removed."""
+        async with self._committing:
+            if self._failure or self._closing:
+                raise self._closed()
+            page = await self._store.read(offset - 1, 1) if offset > 0 else []
+            if not page:
+                raise InvalidEvent(f"there is no event at offset {offset}")
+            batch = redacted(page[0], offset)
+            position = await self._store.position(PRODUCER)
+            new = notice(batch, offset, reason=reason, actor=actor, time=self._clock(), sequence=position + 1)
+            plain, events = normal(new.events)
+            append = Append(new, events, plain, None)
+            try:
+                with CancelScope(shield=True):
+                    ((said, _),) = await self._sealer.seal([append])
+                    await self._store.redact(batch, said, self._head)
+            except Exception as error:
+                self._end(error)
+                raise self._closed() from error
+            self._recent.clear(said.last)
+            self._advance(self._sealer.head, [said.stream])
+            return Receipt(said.last, said.version)
+
     async def _commit_what_comes(self) -> None:
         try:
             while self._queue or not self._closing:
                 if group := self._take():
-                    await self._commit(group)
+                    async with self._committing:
+                        await self._commit(group)
                 else:
                     await self._wake.wait()
         except Exception as error:  # noqa: BLE001 - whatever failed, nothing may be written after it
@@ -123,7 +152,7 @@ class EventLog(LogReader):
 async def open_log(store: Store, *, clock: Callable[[], int] = time.time_ns) -> AsyncIterator[EventLog]:
     """The log over a store opened for writing. What waits at the end of the block is still committed."""
     log = EventLog(store, await store.head(), clock)
-    async with _beside(log._commit_what_comes, log._close):  # noqa: SLF001
+    async with _beside(log._commit_what_comes, log._close):
         yield log
 
 
@@ -140,9 +169,9 @@ async def open_reader(store: Store, *, interval: float = 0.2) -> AsyncIterator[L
                 with move_on_after(interval):
                     await done.wait()
         except Exception as error:  # noqa: BLE001 - told to whoever waits
-            log._end(error)  # noqa: SLF001
+            log._end(error)
         finally:
-            log._end(LogClosed("the log is closed"))  # noqa: SLF001
+            log._end(LogClosed("the log is closed"))
 
     async with _beside(watch, done.set):
         yield log

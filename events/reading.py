@@ -100,6 +100,14 @@ class LogReader:
         """The version of the stream's last committed event, 0 when it has none."""
         return await self._store.version(stream)
 
+    async def stored(self, after: int, *, limit: int = READ_LIMIT, size: int = READ_SIZE, stream: str | None = None) -> list[Batch]:
+        """A page straight from the store, past what is in memory; empty at the end."""
+        return await self._store.read(after, limit, size=size, stream=stream)
+
+    async def stored_head(self) -> Head:
+        """The head as the store has it at this moment."""
+        return await self._store.head()
+
     async def check(self) -> list[str]:
         """The faults of the store's own structures, in words."""
         return await self._store.check()
@@ -126,5 +134,3 @@ class LogReader:
         closed = LogClosed(f"the log stopped: {cause}" if cause else "the log is closed")
         closed.__cause__ = cause
         return closed
-
-

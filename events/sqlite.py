@@ -8,9 +8,11 @@ follows, and never spoils one that was acknowledged. Readers open the file read-
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 
 from events.connection import Connection, connect, transaction
@@ -24,19 +26,30 @@ SCAN = 65_536  # offsets looked through in one hop for a prefix
 _SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
 FORMAT = len(_SCRIPTS)
 
-_COLUMNS = "offset, count, stream, version, recorded_at, actor, producer, sequence, body, digest, original"
-_INSERT = f"INSERT INTO batch ({_COLUMNS}) VALUES ({','.join('?' * 11)})"
+_INSERT = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE = "UPDATE head SET offset = ?, digest = ?, recorded_at = ? WHERE epoch = ? AND offset = ? AND digest = ?"
-# From the batch that holds the next offset, which may begin before it.
-_READ = (
-    f"SELECT {_COLUMNS} FROM batch WHERE {{which}} offset >= coalesce("
-    "(SELECT offset FROM batch WHERE {which} offset <= :next ORDER BY offset DESC LIMIT 1), 0)"
-    " AND offset + count > :next AND offset < :end ORDER BY offset LIMIT :limit"
-)
-_READ_ALL = _READ.format(which="")
-_READ_STREAM = _READ.format(which="stream = :stream AND")
-_READ_PREFIX = _READ_ALL.replace("ORDER BY offset LIMIT :limit", "AND substr(stream, 1, length(:prefix)) = :prefix ORDER BY offset LIMIT :limit")
-_END = 2**63 - 1
+# Each from the batch that holds the wanted number, which may begin before it.
+_READ_ALL = """
+    SELECT * FROM batch
+    WHERE offset >= coalesce((SELECT offset FROM batch WHERE offset <= :next ORDER BY offset DESC LIMIT 1), 0)
+      AND offset + count > :next
+    ORDER BY offset LIMIT :limit"""
+_READ_STREAM = """
+    SELECT * FROM batch
+    WHERE stream = :stream
+      AND offset >= coalesce((SELECT offset FROM batch WHERE stream = :stream AND offset <= :next ORDER BY offset DESC LIMIT 1), 0)
+      AND offset + count > :next
+    ORDER BY offset LIMIT :limit"""
+_READ_PREFIX = """
+    SELECT * FROM batch
+    WHERE offset >= coalesce((SELECT offset FROM batch WHERE offset <= :next ORDER BY offset DESC LIMIT 1), 0)
+      AND offset + count > :next AND offset < :end AND substr(stream, 1, length(:prefix)) = :prefix
+    ORDER BY offset LIMIT :limit"""
+_WRITTEN = """
+    SELECT * FROM batch
+    WHERE producer = :producer AND sequence <= :last AND sequence >= coalesce(
+      (SELECT sequence FROM batch WHERE producer = :producer AND sequence <= :first ORDER BY sequence DESC LIMIT 1), 0)
+    ORDER BY sequence"""
 
 
 class SqliteStore:
@@ -73,14 +86,14 @@ class SqliteStore:
         self, after: int, limit: int, *, size: int = 8 * 1024 * 1024, stream: str | None = None, prefix: str | None = None
     ) -> list[Batch]:
         """See Store."""
-        wanted = {"next": after + 1, "end": _END, "limit": limit, "stream": stream, "prefix": prefix}
         if prefix is None:
             sql = _READ_ALL if stream is None else _READ_STREAM
-            return await self._reader.run(lambda db: _page(db, sql, wanted, size))
+            wanted = {"next": after + 1, "limit": limit, "stream": stream}
+            return await self._reader.run(partial(_page, sql=sql, wanted=wanted, size=size))
         end = (await self.head()).offset
         for start in range(after + 1, end + 1, SCAN):  # a rare prefix takes many hops, so that others are served between
-            wanted |= {"next": start, "end": start + SCAN}
-            if found := await self._reader.run(lambda db: _page(db, _READ_PREFIX, wanted, size)):
+            wanted = {"next": start, "end": start + SCAN, "limit": limit, "prefix": prefix}
+            if found := await self._reader.run(partial(_page, sql=_READ_PREFIX, wanted=wanted, size=size)):
                 return found
         return []
 
@@ -99,13 +112,8 @@ class SqliteStore:
 
     async def written(self, producer: str, first: int, last: int) -> list[Batch]:
         """See Store."""
-        sql = (
-            f"SELECT {_COLUMNS} FROM batch WHERE producer = :producer AND sequence <= :last AND sequence >= coalesce("
-            "(SELECT sequence FROM batch WHERE producer = :producer AND sequence <= :first ORDER BY sequence DESC LIMIT 1), 0)"
-            " ORDER BY sequence"
-        )
         wanted = {"producer": producer, "first": first, "last": last}
-        return await (self._writer or self._reader).run(lambda db: [_batch(row) for row in db.execute(sql, wanted)])
+        return await (self._writer or self._reader).run(lambda db: [_batch(row) for row in db.execute(_WRITTEN, wanted)])
 
     async def redact(self, batch: Batch, notice: Batch, head: Head) -> None:
         """See Store. The old body is overwritten in the file, and the WAL emptied of it."""
@@ -148,8 +156,7 @@ class SqliteStore:
 async def open_sqlite(path: Path, *, write: bool) -> AsyncIterator[SqliteStore]:
     """The log's store at `path`; `write` needs the directory's lease, makes a missing file, and fences any earlier writer.
     Raises NewerFormat before it changes a byte, Corrupt when the file is not a log."""
-    if path.exists():
-        await check_format(path)
+    await check_format(path)
     async with AsyncExitStack() as stack:
         writer = None
         if write:
@@ -167,8 +174,10 @@ async def open_sqlite(path: Path, *, write: bool) -> AsyncIterator[SqliteStore]:
 
 
 async def check_format(path: Path) -> None:
-    """Raise NewerFormat or Corrupt when the file at `path` is not a log this version can open; change nothing either way."""
-    unused = not path.with_name(path.name + "-wal").exists()
+    """Raise NewerFormat or Corrupt when there is a file at `path` that is not a log this version can open; change nothing either way."""
+    if not await anyio.Path(path).exists():
+        return
+    unused = not await anyio.Path(f"{path}-wal").exists()
     async with connect(path, write=False, immutable=unused) as db:
         application, found, tables = await db.run(_identity)
     if application not in (APPLICATION_ID, 0) or (application == 0 and tables):
@@ -222,12 +231,17 @@ def _head(db: sqlite3.Connection) -> Head:
 def _page(db: sqlite3.Connection, sql: str, wanted: dict[str, Any], size: int) -> list[Batch]:
     found: list[Batch] = []
     cursor = db.execute(sql, wanted)
-    for row in cursor:
-        found.append(_batch(row))
-        size -= len(row[8])
-        if size <= 0:
-            break
-    cursor.close()  # or its read transaction would pin the WAL
+    try:
+        for row in cursor:
+            found.append(_batch(row))
+            size -= len(row[8])
+            if size <= 0:
+                break
+    except sqlite3.DatabaseError:
+        if not found:  # else the next read begins with what is damaged, and says so
+            raise
+    finally:
+        cursor.close()  # or its read transaction would pin the WAL
     return found
 
 

@@ -147,7 +147,8 @@ class ConsoleWritten(OfRun, frozen=True, kw_only=True, tag="console.written"):
 
 
 class EventRefused(OfRun, frozen=True, kw_only=True, tag="event.refused"):
-    """Stands for an event of a journal that the server refused, under its sequence; the event itself stays in the journal's `.rejected` file."""
+    """Stands, under its sequence, for an event that the server refused (its tag is `was`); the event itself is kept beside the
+    producer's journal, in `<producer>.rejected`."""
 
     was: str
     reason: str
