@@ -8,6 +8,8 @@ import msgspec
 from events.record import Batch
 from events.types import ConsoleWritten
 from projections.base import Rows, Table
+from projections.lifecycle import subject_of
+from projections.values import fit
 
 
 class ConsoleRow(msgspec.Struct, kw_only=True):
@@ -46,10 +48,10 @@ class Console:
 
     def fold(self, rows: Rows, batch: Batch) -> None:
         """Append the bytes of the batch. An event without bytes has no place in an address space of bytes; it stays in the log."""
-        kind, _, subject = batch.stream.partition("/")
-        project, _, uid = subject.partition("/")
-        if kind != "run" or not uid:
+        subject = subject_of(batch.stream)
+        if subject is None:
             return
+        project, uid = subject
         console: ConsoleRow | None = None
         for offset, event in enumerate(batch.events, batch.offset):
             if type(event) is not ConsoleWritten or not event.data:
@@ -62,14 +64,14 @@ class Console:
                     console=console.id,
                     start=console.size,
                     offset=offset,
-                    time=event.time,
+                    time=fit(event.time),
                     source=event.source,
-                    iteration=event.iteration,
+                    iteration=event.iteration if 0 <= event.iteration < 2**31 else 0,
                     attempt=event.attempt,
                     data=event.data,
                 ),
             )
             console.size += len(event.data)
-            console.time = event.time
+            console.time = fit(event.time)
         if console is not None:
             rows.put(CONSOLES, console)

@@ -99,9 +99,10 @@ RUNS = Table(
     RunRow,
     key=("project", "uid", "iteration"),
     indexes=(
+        ("project", "iteration", "id"),
         ("project", "iteration", "created_at", "id"),
+        ("project", "iteration", "started_at", "id"),
         ("project", "created_at", "id"),
-        ("project", "started_at", "id"),
         ("project", "state", "id"),
         ("project", "name", "id"),
     ),

@@ -21,6 +21,7 @@ import zstandard
 
 CHUNK = 512  # points
 BUCKET = 16  # points in a bucket of level 0
+RECORD = 56  # bytes of one bucket of an upper level
 FANOUT = 32  # buckets of one level in a row, and in a bucket of the next level
 
 _WRAP, _HALF = 1 << 64, 1 << 63
@@ -106,12 +107,12 @@ def _wrapped(numbers: Iterable[int]) -> Integers:
         return array("q", [(n + _HALF) % _WRAP - _HALF for n in numbers])
 
 
-def _pack(columns: Sequence[Column]) -> bytes:
+def _pack(columns: Sequence[Column], zstd: zstandard.ZstdCompressor) -> bytes:
     parts = []
     for column in columns:
         data = to_bytes(_wrapped(map(sub, column, chain((0,), column))) if column.typecode == "q" else column)
         parts += [data[i::8] for i in range(8)]
-    return zstandard.ZstdCompressor(level=1).compress(b"".join(parts))
+    return zstd.compress(b"".join(parts))
 
 
 def _unpack(data: bytes, codes: str, zstd: zstandard.ZstdDecompressor) -> list[Any]:
@@ -127,9 +128,9 @@ def _unpack(data: bytes, codes: str, zstd: zstandard.ZstdDecompressor) -> list[A
     return columns
 
 
-def pack_points(points: Points) -> bytes:
+def pack_points(points: Points, zstd: zstandard.ZstdCompressor) -> bytes:
     """The bytes of a chunk."""
-    return _pack((points.steps, points.times, points.values))
+    return _pack((points.steps, points.times, points.values), zstd)
 
 
 def unpack_points(chunks: Iterable[bytes]) -> Points:
@@ -143,17 +144,28 @@ def unpack_points(chunks: Iterable[bytes]) -> Points:
     return whole
 
 
-def pack_buckets(buckets: Buckets) -> bytes:
-    """The bytes of a row of buckets."""
-    return _pack(buckets.columns())
+def pack_buckets(buckets: Buckets, zstd: zstandard.ZstdCompressor) -> bytes:
+    """The bytes of a full row of level 0."""
+    return _pack(buckets.columns(), zstd)
 
 
 def unpack_buckets(rows: Iterable[bytes]) -> Buckets:
-    """The buckets of these rows, one after the other."""
+    """The buckets of these rows of level 0, one after the other."""
     zstd, whole = zstandard.ZstdDecompressor(), no_buckets()
     for row in rows:
         whole.extend(_unpack(row, "qqddddq", zstd))
     return whole
+
+
+def record_of(bucket: Buckets) -> bytes:
+    """One bucket as 56 bytes: rows above level 0 are records, since they grow by one and are a 32nd of the pyramid at most."""
+    return b"".join(map(to_bytes, bucket.columns()))
+
+
+def buckets_of(records: bytes) -> Buckets:
+    """The buckets in consecutive records."""
+    whole, numbers = integers_of(records), floats_of(records)
+    return Buckets(whole[0::7], whole[1::7], numbers[2::7], numbers[3::7], numbers[4::7], numbers[5::7], whole[6::7])
 
 
 # -- what a chart needs ---------------------------------------------------------------------------------------------------
