@@ -33,7 +33,7 @@ VERBS = (
     "history",
     "search",
     "flat_cost",
-)  # fmt: skip
+)
 RESULTS = Path(__file__).with_name("results")
 
 

@@ -88,6 +88,22 @@ def run(directory: Path) -> list[Figure]:
     beside = f"a POST per call, reply awaited: p50 {number(post)} us"
     worst = [max(pair[i] for pair in measured.values()) for i in (0, 1)]
     return [
-        Figure(verb="sdk call", name="log_metric p50, worst of up, slow, down", value=worst[0], unit="us", target=8, method=method, beside=beside),
-        Figure(verb="sdk call", name="log_metric p99, worst of up, slow, down", value=worst[1], unit="us", target=80, method=method, beside=beside),
-    ]  # fmt: skip
+        Figure(
+            verb="sdk call",
+            name="log_metric p50, worst of up, slow, down",
+            value=worst[0],
+            unit="us",
+            target=8,
+            method=method,
+            beside=beside,
+        ),
+        Figure(
+            verb="sdk call",
+            name="log_metric p99, worst of up, slow, down",
+            value=worst[1],
+            unit="us",
+            target=80,
+            method=method,
+            beside=beside,
+        ),
+    ]

@@ -61,9 +61,30 @@ def run(directory: Path) -> list[Figure]:
     again = start_ms(directory / "long", 3)
     memory, processor = idle(directory / "fresh")
     return [
-        Figure(verb="start", name="import tracker", value=whole - bare, unit="ms", target=150, method=f"fresh interpreter, median of 9, less {number(bare)} ms of a bare one"),
-        Figure(verb="start", name="server start to first answer", value=first, unit="ms", target=1_000, method="tracker serve on a fresh directory to 200 of /health, median of 5"),
-        Figure(verb="start", name=f"restart to ready with {total:,} events", value=again, unit="ms", target=3_000, method="the same on a long log with its views, median of 3"),
+        Figure(
+            verb="start",
+            name="import tracker",
+            value=whole - bare,
+            unit="ms",
+            target=150,
+            method=f"fresh interpreter, median of 9, less {number(bare)} ms of a bare one",
+        ),
+        Figure(
+            verb="start",
+            name="server start to first answer",
+            value=first,
+            unit="ms",
+            target=1_000,
+            method="tracker serve on a fresh directory to 200 of /health, median of 5",
+        ),
+        Figure(
+            verb="start",
+            name=f"restart to ready with {total:,} events",
+            value=again,
+            unit="ms",
+            target=3_000,
+            method="the same on a long log with its views, median of 3",
+        ),
         Figure(verb="idle", name="memory of an idle server", value=memory, unit="MiB", target=100, method="resident size"),
         Figure(verb="idle", name="processor of an idle server", value=processor, unit="%", target=0.5, method="of one core, over 5 s"),
-    ]  # fmt: skip
+    ]

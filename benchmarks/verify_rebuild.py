@@ -48,6 +48,24 @@ def run(directory: Path) -> list[Figure]:
     verified, rebuilt, read = anyio.run(_measure, directory, total)
     method, beside = f"{total:,} metric events in batches of 1,000", f"reading and decoding alone {total / read:,.0f}/s"
     return [
-        Figure(verb="verify", name="events verified a second", value=total / verified, unit="/s", target=200_000, better="more", method=method, beside=beside),
-        Figure(verb="rebuild", name="events rebuilt into views a second", value=total / rebuilt, unit="/s", target=200_000, better="more", method=method, beside=beside),
-    ]  # fmt: skip
+        Figure(
+            verb="verify",
+            name="events verified a second",
+            value=total / verified,
+            unit="/s",
+            target=200_000,
+            better="more",
+            method=method,
+            beside=beside,
+        ),
+        Figure(
+            verb="rebuild",
+            name="events rebuilt into views a second",
+            value=total / rebuilt,
+            unit="/s",
+            target=200_000,
+            better="more",
+            method=method,
+            beside=beside,
+        ),
+    ]
