@@ -60,6 +60,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The decoded events; decoded once."""
         return decode(self.body)
 
+    @cached_property
+    def kinds(self) -> frozenset[type]:
+        """The types of its events, so that who cares for none of them is done at once."""
+        return frozenset(map(type, self.events))
+
     def recorded(self, after: int = 0) -> Iterator[Recorded]:
         """The events one by one, those with an offset greater than `after`."""
         for i, event in enumerate(self.events):

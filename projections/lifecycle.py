@@ -55,6 +55,7 @@ WORK = frozenset(
         e.ArtifactLogged,
     }
 )
+_METRICS = frozenset({e.MetricLogged})
 _iteration = attrgetter("iteration")
 _key = attrgetter("key")
 
@@ -73,7 +74,7 @@ class Runs:
             return
         turn = _Turn(rows, batch, *subject)
         events = batch.events
-        if set(map(type, events)) == {e.MetricLogged} and len(set(map(_iteration, events))) == 1:
+        if batch.kinds == _METRICS and len(set(map(_iteration, events))) == 1:
             turn.metrics_only(events)
         else:
             for offset, event in enumerate(events, batch.offset):
