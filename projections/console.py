@@ -49,7 +49,7 @@ class Console:
     def fold(self, rows: Rows, batch: Batch) -> None:
         """Append the bytes of the batch. An event without bytes has no place in an address space of bytes; it stays in the log."""
         subject = subject_of(batch.stream)
-        if subject is None:
+        if subject is None or ConsoleWritten not in batch.kinds:
             return
         project, uid = subject
         console: ConsoleRow | None = None
