@@ -1,0 +1,142 @@
+"""Bytes of artifacts, each kept once under the sha256 of its content.
+
+A blob is written to a temporary file, hashed on the way, synced, and linked to its name only when the hash is the promised one: so a blob that has a name is
+whole, whatever killed its writer. Nothing a client says becomes a part of a path but 64 hex digits. All file work is done in worker threads.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+
+import anyio.to_thread
+
+from tracker.errors import DigestMismatch, NotFound, TooLarge
+from tracker.service.names import check_digest
+
+CHUNK = 256 * 1024
+
+
+class Blobs:
+    """The blobs under one directory. Readers and writers may be many, also from several processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def prepare(self) -> None:
+        """Make the directories; remove what writers that died left behind."""
+        temporary = self._path / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.chmod(0o700)
+        for entry in os.scandir(temporary):
+            if entry.is_file(follow_symlinks=False):
+                os.unlink(entry.path)
+
+    async def size(self, digest: str) -> int | None:
+        """The bytes a blob has, None when it is not here."""
+        return await anyio.to_thread.run_sync(self._size, self._file(digest))
+
+    async def put(self, digest: str, chunks: AsyncIterable[bytes], *, limit: int) -> int:
+        """Keep the bytes that come in `chunks`; returns how many. Raises DigestMismatch or TooLarge, and then keeps nothing."""
+        target = self._file(digest)
+        upload = await anyio.to_thread.run_sync(_Upload, self._path / "tmp")
+        try:
+            async for chunk in chunks:
+                if upload.size + len(chunk) > limit:
+                    raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
+                await anyio.to_thread.run_sync(upload.write, chunk)
+            await anyio.to_thread.run_sync(upload.finish, digest, target)
+        finally:
+            upload.discard()
+        return upload.size
+
+    async def put_file(self, digest: str, source: Path) -> int:
+        """Keep a file of this machine, read once, never whole in memory."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            async with await anyio.open_file(source, "rb") as file:
+                while chunk := await file.read(CHUNK * 4):
+                    yield chunk
+
+        if (known := await self.size(digest)) is not None:
+            return known
+        return await self.put(digest, chunks(), limit=2**63)
+
+    async def read(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to but without `end`. Raises NotFound."""
+        descriptor = await anyio.to_thread.run_sync(self._open, self._file(digest))
+        try:
+            position = start
+            while end is None or position < end:
+                size = CHUNK if end is None else min(CHUNK, end - position)
+                chunk = await anyio.to_thread.run_sync(os.pread, descriptor, size, position)
+                if not chunk:
+                    return
+                position += len(chunk)
+                yield chunk
+        finally:
+            os.close(descriptor)
+
+    def _file(self, digest: str) -> Path:
+        check_digest(digest, "digest")
+        return self._path / digest[:2] / digest
+
+    @staticmethod
+    def _size(file: Path) -> int | None:
+        try:
+            found = os.lstat(file)
+        except FileNotFoundError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    @staticmethod
+    def _open(file: Path) -> int:
+        try:
+            return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound(f"there is no blob {file.name}") from None
+
+
+class _Upload:
+    """One temporary file on its way to a name."""
+
+    def __init__(self, directory: Path) -> None:
+        self._descriptor, self._path = tempfile.mkstemp(dir=directory)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        self._hash.update(view)
+        self.size += len(view)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def finish(self, digest: str, target: Path) -> None:
+        """Give the file its name, durably. An equal blob that is there already stays."""
+        found = self._hash.hexdigest()
+        if found != digest:
+            raise DigestMismatch(f"the bytes have sha256 {found}, not {digest}: nothing was kept", found=found)
+        os.fsync(self._descriptor)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            os.link(self._path, target)
+        except FileExistsError:
+            return
+        for directory in (target.parent, target.parent.parent):
+            _sync_directory(directory)
+
+    def discard(self) -> None:
+        """Close and remove the temporary name; the blob, when it got one, stays."""
+        os.close(self._descriptor)
+        os.unlink(self._path)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,88 @@
+"""Bodies of requests, read under limits: of size, counted after decompression, and of time, so that nobody holds a place with a trickle."""
+
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import zstandard
+from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
+
+from tracker.errors import InvalidRequest, TooLarge, Unsupported
+from tracker.settings import Settings
+
+SLOWEST = 1024  # bytes per second that a body must come with after its grace
+
+
+async def read_body(request: web.BaseRequest, settings: Settings) -> bytes:
+    """The whole body, decompressed. Raises TooLarge, Unsupported, InvalidRequest, and TimeoutError when it comes too slowly."""
+    limit = settings.max_body
+    length = request.headers.get("Content-Length")
+    if length is not None and int(length) > limit:
+        raise _too_large(limit)
+    content = request.content
+    if content.is_eof():
+        body = content.read_nowait(-1)
+        if len(body) > limit:
+            raise _too_large(limit)
+    else:
+        parts = []
+        size = 0
+        async for chunk in chunks(request, settings):
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(chunk)
+        body = b"".join(parts)
+    encoding = request.headers.get("Content-Encoding")
+    return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
+
+
+async def chunks(request: web.BaseRequest, settings: Settings) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises InvalidRequest when it breaks off, TimeoutError when it is too slow."""
+    size = 0
+    began = anyio.current_time()
+    while True:
+        chunk = b""
+        async with _payload():
+            with anyio.fail_after(max(1.0, began + settings.body_grace + size / SLOWEST - anyio.current_time())):
+                chunk = await request.content.readany()
+        if not chunk:
+            return
+        size += len(chunk)
+        yield chunk
+
+
+@asynccontextmanager
+async def _payload() -> AsyncIterator[None]:
+    try:
+        yield
+    except RequestPayloadError as error:
+        raise InvalidRequest(f"the body is malformed: {error}") from None
+
+
+def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    try:
+        if encoding == "identity":
+            return body
+        if encoding == "gzip":
+            stream = zlib.decompressobj(wbits=31)
+            plain = stream.decompress(body, limit + 1)
+            whole = stream.eof
+        elif encoding == "zstd":
+            plain = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body).read(limit + 1)
+            whole = True
+        else:
+            raise Unsupported("the Content-Encoding is not spoken here: use zstd, gzip or none")
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise InvalidRequest(f"the body does not decompress: {error}") from None
+    if len(plain) > limit:
+        raise _too_large(limit)
+    if not whole:
+        raise InvalidRequest("the compressed body breaks off")
+    return plain
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body has more than {limit} bytes: send it in parts", limit=limit)

@@ -1,0 +1,127 @@
+"""Serving: a socket, the guards around it, and an orderly end.
+
+On SIGTERM or SIGINT nothing new is accepted, what was begun is finished within `settings.drain` seconds, followers are cut off so that they resume
+elsewhere, and what the log had accepted is committed before the process ends.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import structlog
+
+from tracker.app import App, open_app
+from tracker.errors import InvalidRequest
+from tracker.server.connections import Connections
+from tracker.server.guards import is_loopback, names
+from tracker.server.http import Edge
+from tracker.server.native.routes import TABLE
+from tracker.server.request_log import configure, request_log
+from tracker.settings import Settings
+
+logger = structlog.get_logger("tracker.serve")
+BACKLOG = 1024
+
+
+class Running:
+    """A server that answers."""
+
+    def __init__(self, app: App, url: str, port: int) -> None:
+        self.app, self.url, self.port = app, url, port
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A server on `settings.data`, answering within the block. Raises what open_app raises, InvalidRequest for an unsafe address, OSError for a taken one."""
+    async with open_app(settings) as app:
+        refuse_open_door(app)
+        sock = _bind(settings.host, settings.port)
+        port = int(sock.getsockname()[1])
+        edge = Edge(app, TABLE, names(settings.host, port, settings.hosts))
+        connections = Connections(settings, edge.handle)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connections.sweep)
+            server = await asyncio.get_running_loop().create_server(connections.protocol, sock=sock, backlog=BACKLOG)
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            try:
+                yield Running(app, f"http://{host}:{port}", port)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    server.close()
+                    await connections.drain(settings.drain)
+                    await server.wait_closed()
+                tasks.cancel_scope.cancel()
+
+
+def refuse_open_door(app: App) -> None:
+    """Without tokens only this machine may reach the server, unless that was asked for in so many words. Raises InvalidRequest."""
+    settings = app.settings
+    if not is_loopback(settings.host) and not app.keys.required and not settings.open_access:
+        raise InvalidRequest(
+            f"{settings.host} can be reached from other machines and there are no tokens: make one with `tracker token create --role admin`, "
+            "or say --open-access if everybody may read and write all of it",
+            field="host",
+        )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. `ready(url)` is called when requests are answered."""
+
+    async def main() -> None:
+        async with request_log():
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async with running(settings) as server:
+                    logger.info("serving", url=server.url, data=str(settings.data), offset=server.app.log.head.offset)
+                    if ready is not None:
+                        ready(server.url)
+                    await _until(signals, server.app)
+                    logger.info("stopping", seconds=settings.drain)
+
+    configure()
+    anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+async def _until(signals: AsyncIterator[signal.Signals], app: App) -> None:
+    """Return on a signal, or when the log has failed: then nothing more can be recorded, and a fresh start is the cure."""
+    async with anyio.create_task_group() as tasks:
+
+        async def failed() -> None:
+            await app.ended.wait()
+            logger.error("the log stopped", error=str(app.log.failure))
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(failed)
+        async for _ in signals:
+            break
+        tasks.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    import msgspec
+
+    chosen = Settings.from_env()
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    serve(
+        msgspec.structs.replace(
+            chosen,
+            data=chosen.data.__class__(options.get("--data", str(chosen.data))),
+            host=options.get("--host", chosen.host),
+            port=int(options.get("--port", chosen.port)),
+        )
+    )

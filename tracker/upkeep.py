@@ -1,0 +1,95 @@
+"""What runs beside the requests as long as a directory is open: the views following the log, journals being drained, leases being watched."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+import structlog
+
+from events.errors import EventsError, LogClosed
+from events.log import LogReader
+from projections.registry import PROJECTIONS
+from projections.views import Views, open_views
+from tracker.drain import Drain
+from tracker.errors import TrackerError
+from tracker.journal_reader import Piece
+from tracker.service import access
+from tracker.service.record import decode_record, record
+from tracker.wire import MSGPACK
+
+if TYPE_CHECKING:
+    from tracker.app import App
+
+logger = structlog.get_logger("tracker.upkeep")
+LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here
+
+
+@asynccontextmanager
+async def keep_views(log: LogReader, data: Path, *, write: bool) -> AsyncIterator[Views]:
+    """The views of a directory, and the task that brings them forward."""
+    async with open_views(data / "views.db", PROJECTIONS, write=write) as views, anyio.create_task_group() as tasks:
+        if write:
+            tasks.start_soon(_follow, log, views)
+        yield views
+        tasks.cancel_scope.cancel()
+
+
+async def _follow(log: LogReader, views: Views) -> None:
+    async for batch in log.tail(views.offset):
+        await views.apply([batch])
+
+
+@asynccontextmanager
+async def keep_writing(app: "App") -> AsyncIterator[None]:
+    """The tasks of a directory's one writer."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(app.leases.watch, app.lose)
+        tasks.start_soon(_drain, app)
+        tasks.start_soon(_mind, app)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _mind(app: "App") -> None:
+    """Keep the tokens as the log has them, and notice its end."""
+    try:
+        async for batch in app.log.tail(stream=access.STREAM):
+            for event in batch.events:
+                app.keys.take(event)
+    except LogClosed:
+        app.ended.set()
+
+
+async def _drain(app: "App") -> None:
+    """Deliver journals that other processes left in the directory. They cannot wake us, so the directory is looked at."""
+    drain = Drain(app.settings.data / "journals", _Door(app))
+    while True:
+        try:
+            await drain.step()
+        except LogClosed:
+            return
+        except (EventsError, TrackerError, OSError, ValueError) as error:
+            logger.warning("journals not delivered", error=str(error))
+        await anyio.sleep(LOOK_EVERY)
+
+
+class _Door:
+    """Delivery into this process's own log, through the same checks as any request."""
+
+    def __init__(self, app: "App") -> None:
+        self._app = app
+
+    async def send(self, pieces: Sequence[Piece]) -> int:
+        """Record the pieces; returns the offset that holds all of them."""
+        batches = [
+            {"stream": piece.stream, "producer": piece.producer, "sequence": piece.sequence, "events": piece.array()} for piece in pieces
+        ]
+        body = msgspec.msgpack.encode({"batches": batches})
+        return (await record(self._app, decode_record(body, MSGPACK), "")).offset
+
+    async def put_blob(self, digest: str, path: Path) -> None:
+        """Keep a file."""
+        await self._app.blobs.put_file(digest, path)
