@@ -9,25 +9,26 @@ from importlib import import_module
 
 import click
 
-COMMANDS: dict[str, tuple[str, str, str]] = {  # name -> section, module, one line
-    "demo": ("Begin", "demo", "Train a real model and watch every part of the tracker at work."),
-    "serve": ("Begin", "serve", "Serve a data directory over HTTP."),
-    "runs": ("Look", "runs", "Search runs and list them."),
-    "show": ("Look", "show", "Show one run: parameters, results, metrics, iterations, artifacts."),
-    "tail": ("Look", "tail", "Print what a run prints, while it prints it."),
-    "events": ("Look", "events", "Print the events of the log, as they come if asked."),
-    "info": ("Look", "info", "Show what is stored where, and how far the views are."),
-    "replay": ("Audit", "replay", "Tell a run's events as they happened, or show its state at any moment."),
-    "history": ("Audit", "history", "Show who changed which field of a run, when."),
-    "diff": ("Audit", "diff", "Compare two moments of a run, or two runs."),
-    "verify": ("Audit", "verify", "Prove that the log is whole and the views are what it says."),
-    "checkpoint": ("Audit", "checkpoint", "Sign where the log stands, to prove later that it was not rewritten."),
-    "export": ("Care", "exchange", "Write events as lines of JSON, without loss."),
-    "import": ("Care", "exchange", "Record events from lines of JSON; those already there are skipped."),
-    "sync": ("Care", "sync", "Deliver what jobs left in their journals."),
-    "rebuild": ("Care", "rebuild", "Fold the views anew from the log."),
-    "redact": ("Care", "redact", "Remove the content of one event for good, on the record."),
-    "token": ("Care", "token", "Create, list and revoke tokens of a server."),
+COMMANDS: dict[str, tuple[str, str, str]] = {  # name -> section, module:command, one line
+    "demo": ("Begin", "demo:demo", "Train a real model and watch every part of the tracker at work."),
+    "serve": ("Begin", "serve:serve", "Serve a data directory over HTTP."),
+    "runs": ("Look", "runs:runs", "Search runs and list them."),
+    "show": ("Look", "show:show", "Show one run: parameters, results, metrics, iterations, artifacts."),
+    "chart": ("Look", "chart:chart", "Draw one metric of a run in the terminal."),
+    "tail": ("Look", "tail:tail", "Print what a run prints, while it prints it."),
+    "events": ("Look", "feed:events", "Print the events of the log, as they come if asked."),
+    "info": ("Look", "info:info", "Show what is stored where, and how far the views are."),
+    "replay": ("Audit", "story:replay", "Tell a run's events as they happened, or show its state at any moment."),
+    "history": ("Audit", "story:history", "Show who changed which field of a run, when."),
+    "diff": ("Audit", "story:diff", "Compare two moments of a run, or two runs."),
+    "verify": ("Audit", "prove:verify", "Prove that the log is whole and the views are what it says."),
+    "checkpoint": ("Audit", "prove:checkpoint", "Sign where the log stands, to prove later that it was not rewritten."),
+    "export": ("Care", "exchange:export", "Write events as lines of JSON, without loss."),
+    "import": ("Care", "exchange:import_", "Record events from lines of JSON; those already there are skipped."),
+    "sync": ("Care", "sync:sync", "Deliver what jobs left in their journals."),
+    "rebuild": ("Care", "rebuild:rebuild", "Fold the views anew from the log."),
+    "redact": ("Care", "redact:redact", "Remove the content of one event for good, on the record."),
+    "token": ("Care", "token:token", "Create, list and revoke tokens of a server."),
 }
 
 
@@ -42,8 +43,8 @@ class Commands(click.Group):
         """The command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"tracker.cli.{COMMANDS[cmd_name][1]}")
-        command = getattr(module, f"{cmd_name}_command")
+        module, _, name = COMMANDS[cmd_name][1].partition(":")
+        command = getattr(import_module(f"tracker.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 

@@ -5,7 +5,7 @@ same text without colours, or JSON. Everything that came from a job goes through
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -13,8 +13,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.style import Style
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -56,7 +55,7 @@ def state(name: str) -> Text:
     return Text(f"{mark} {line(name)}", style=style)
 
 
-def say(*parts: str | Text, style: str = "") -> None:
+def say(*parts: str | Text | tuple[str, str], style: str = "") -> None:
     """One line of output; text that a job wrote must be `safe` already."""
     out().print(Text.assemble(*parts, style=style))
 
@@ -122,17 +121,28 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def bar(title: str, total: int) -> Iterator[Any]:
-    """A progress bar on standard error, gone when done; yields `advance_to(number)`. Nothing is drawn when that is no terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(40, complete_style=Style(color="cyan")),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=err(), transient=True, disable=not err().is_terminal) as progress:
-        task = progress.add_task(title, total=total or None)
-        yield lambda number: progress.update(task, completed=number)
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, gone when done; yields what to call with the number reached. Only drawn at a terminal."""
+    with bars() as moved:
+        yield lambda number: moved(title, number, total)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for work of several parts; yields what to call with the part's title, the number reached, and the number in all."""
+    columns = (TextColumn("{task.description:<24}"), BarColumn(40, complete_style="cyan"), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        showing = ""
+
+        def moved(title: str, number: int, total: int) -> None:
+            nonlocal showing
+            if title != showing:
+                showing = title
+                progress.reset(task, description=title, total=total or None)
+            progress.update(task, completed=number)
+
+        yield moved
 
 
 class Failed(click.ClickException):
@@ -140,7 +150,7 @@ class Failed(click.ClickException):
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = code  # type: ignore[misc] - click reads it from the instance as well
+        self.exit_code = code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature
         """On standard error, in one line."""

@@ -1,0 +1,105 @@
+"""From a command to the data and back: options all commands share, the loop they run in, and errors as sentences.
+
+A command that reads what is recorded asks over a transport, so it works on a directory and on a server alike. One that proves or
+changes the files themselves takes the directory: `directory()` refuses a server with a sentence that says where to run it.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import click
+
+from events.errors import EventsError
+from tracker.audit.ndjson import Malformed
+from tracker.cli.screen import Failed
+from tracker.errors import InvalidFilter, TrackerError, Unauthorized, Unreachable
+from tracker.settings import Settings, Target, parse_target
+from tracker.transport import Transport, open_transport
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+uri_option = click.option("--uri", metavar="DIR|URL", help="Data directory or http://host:port. [default: TRACKER_URI or ./tracker-data]")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help: how it is used."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def run(main: Callable[[], Awaitable[T]]) -> T:
+    """Run an async command to its end. What a user can meet becomes one sentence; Ctrl-C ends quietly with 130."""
+    try:
+        return anyio.run(main)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        raise _failed(_first(group)) from group
+    except (TrackerError, EventsError, Malformed, OSError) as error:
+        raise _failed(error) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _failed(error: BaseException) -> BaseException:
+    if isinstance(error, KeyboardInterrupt):
+        return SystemExit(130)
+    if isinstance(error, BrokenPipeError):
+        return error
+    if isinstance(error, Unauthorized):
+        return Failed(f"{error}: put a token into TRACKER_TOKEN")
+    if isinstance(error, Unreachable):
+        return Failed(f"{error}: is the server up? `tracker serve` starts one")
+    if isinstance(error, InvalidFilter):
+        return Failed(str(error), 2)
+    if isinstance(error, TrackerError | EventsError | Malformed | OSError):
+        return Failed(str(error))
+    return error
+
+
+def target_of(uri: str | None) -> Target:
+    """Where to look: the option, else the environment."""
+    try:
+        return parse_target(uri or Settings.from_env().uri)
+    except TrackerError as error:
+        raise Failed(str(error), 2) from error
+
+
+@asynccontextmanager
+async def connect(uri: str | None) -> AsyncIterator[Transport]:
+    """A transport to what is there already: a directory without data is an error, not an empty tracker."""
+    target = target_of(uri)
+    if target.kind == "directory":
+        _existing(target.path)
+    async with open_transport(target) as transport:
+        yield transport
+
+
+def directory(uri: str | None, what: str) -> Path:
+    """The data directory for a command that works on the files; `what` is the command, for the message."""
+    target = target_of(uri)
+    if target.kind != "directory":
+        raise Failed(f"{what} works on the files: run it where they are, with --uri DIR (not {target.uri})", 2)
+    return _existing(target.path)
+
+
+def _existing(path: Path) -> Path:
+    if not (path / "log.db").exists():
+        there = "is no data directory" if path.exists() else "does not exist"
+        raise Failed(f"{_short(path)} {there}: say where the data is with --uri or TRACKER_URI, or record something first", 2)
+    return path
+
+
+def _short(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else f"./{relative}"
