@@ -7,7 +7,7 @@ A rebuilt file takes the place of the present one by `flip`, under live reads: e
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,8 +59,8 @@ class _Readers:
 class ViewsFile:
     """One views database, open: its applier when we write it, its readers, and how far it is."""
 
-    def __init__(self, stack: AsyncExitStack, readers: _Readers, health: Mapping[str, Health]) -> None:
-        self.stack, self.readers, self.health = stack, readers, health
+    def __init__(self, path: str, stack: AsyncExitStack, readers: _Readers, health: Mapping[str, Health]) -> None:
+        self.path, self.stack, self.readers, self.health = path, stack, readers, health
         self.writer: Connection | None = None
         self.applier: Applier | None = None
         self.followed = False  # another process writes it
@@ -70,6 +70,14 @@ class ViewsFile:
         """The checkpoint of the slowest projection that goes on."""
         going = [health.offset for health in self.health.values() if not health.error]
         return min(going or [health.offset for health in self.health.values()], default=0)
+
+    async def apply(self, batches: Sequence[Batch], upto: int = 0) -> None:
+        """See `Views.apply`."""
+        writer, applier = self.writer, self.applier
+        if writer is None or applier is None:
+            raise RuntimeError("these views are open for reading only")
+        with anyio.CancelScope(shield=True):  # what is committed must be known
+            self.health = await writer.run(lambda _: applier.apply(batches, upto))
 
     async def close(self) -> None:
         """Close it after the reads that have begun."""
@@ -90,7 +98,7 @@ async def open_file(path: Path | str, projections: Sequence[Projection], *, writ
         else:
             readers = [await stack.enter_async_context(connect(path, write=False, setup=_READER + setup)) for _ in range(READERS)]
         health = applier.health if applier is not None else await readers[0].run(read_health)
-        file = ViewsFile(stack.pop_all(), _Readers(readers), health)
+        file = ViewsFile(str(path), stack.pop_all(), _Readers(readers), health)
         file.writer, file.applier = writer, applier
         return file
 
@@ -100,6 +108,7 @@ class Views:
 
     def __init__(self, file: ViewsFile, projections: Sequence[Projection]) -> None:
         self.projections = tuple(projections)
+        self.trouble = ""  # why they cannot be written now, "" when they can
         self._file = file
         self._turn = anyio.Lock()  # of apply and flip
         self._moved = anyio.Event()
@@ -115,6 +124,11 @@ class Views:
         return self._file.health
 
     @property
+    def path(self) -> str:
+        """The file, or ":memory:"."""
+        return self._file.path
+
+    @property
     def writable(self) -> bool:
         """Whether `apply` can bring these views forward."""
         return self._file.applier is not None
@@ -123,12 +137,8 @@ class Views:
         """Fold consecutive batches of the log, then move on to `upto` when nothing else up to there concerns these views.
         Batches, or parts of them, that a projection already knows are not folded again."""
         async with self._turn:
-            file = self._file
-            writer, applier = file.writer, file.applier
-            if writer is None or applier is None:
-                raise RuntimeError("these views are open for reading only")
-            with anyio.CancelScope(shield=True):
-                file.health = await writer.run(lambda _: applier.apply(batches, upto))
+            await self._file.apply(batches, upto)
+        self.trouble = ""
         self._pulse()
 
     async def wait(self, offset: int, timeout: float = 10.0) -> bool:
@@ -184,12 +194,11 @@ class Views:
         """The rows of a table; `rest` is SQL from WHERE on."""
         return await self._file.readers.run(lambda db: select(db, table, rest, params))
 
-    async def flip(self, fresh: ViewsFile, catch_up: Callable[[int], Any] | None = None) -> None:
-        """Put a rebuilt file in the place of the present one, when it is as far; the old one is closed after its last read.
-        `catch_up(offset)` is awaited with the writer at rest, and brings the fresh file to where the present one is."""
+    async def flip(self, fresh: ViewsFile, catch_up: Callable[[int], Awaitable[None]]) -> None:
+        """Put a rebuilt file in the place of the present one, which is closed after its last read. `catch_up(offset)` is awaited while the
+        present one stands still, and brings the fresh one as far."""
         async with self._turn:
-            if catch_up is not None:
-                await catch_up(self._file.offset)
+            await catch_up(self._file.offset)
             old, self._file = self._file, fresh
         self._pulse()
         await old.close()
