@@ -5,7 +5,7 @@ none it waits for the pulse. Pages are small and are let go batch by batch, so a
 and the log can be of any length.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from events.errors import Corrupt, LogClosed
 from events.pulse import Pulse
@@ -50,7 +50,7 @@ class LogReader:
 
     async def read(
         self, after: int = 0, *, until: int | None = None, stream: str | None = None, prefix: str | None = None
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """The batches that hold events with offsets in (after, until], in order; `until` is the head of this moment when not given.
         Those of one stream, or of the streams that begin with `prefix`. The first and the last batch come whole."""
         end = self._head.offset if until is None else min(until, self._head.offset)
@@ -66,7 +66,7 @@ class LogReader:
                 after = batch.last
                 yield batch
 
-    async def tail(self, after: int = 0, *, stream: str | None = None, prefix: str | None = None) -> AsyncIterator[Batch]:
+    async def tail(self, after: int = 0, *, stream: str | None = None, prefix: str | None = None) -> AsyncGenerator[Batch, None]:
         """As `read`, and then what comes, for ever. Raises LogClosed when the log ends."""
         while True:
             signal = self._pulse.next(stream)
