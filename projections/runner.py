@@ -5,7 +5,7 @@ left behind; the others go on. Trouble of the disk is waited out: the log goes o
 """
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import anyio
@@ -56,7 +56,7 @@ def _stopped(views: Views) -> set[str]:
     return {name for name, health in views.health.items() if health.error}
 
 
-async def groups(log: LogReader, after: int, *, until: int | None = None, stream: str | None = None) -> AsyncIterator[list[Batch]]:
+async def groups(log: LogReader, after: int, *, until: int | None = None, stream: str | None = None) -> AsyncGenerator[list[Batch], None]:
     """The batches after `after` in groups for one transaction each. With `until`, the last batch is cut to end there."""
     group: list[Batch] = []
     events = size = 0
