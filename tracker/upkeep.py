@@ -1,7 +1,7 @@
 """What runs beside the requests as long as a directory is open: the views following the log, journals being drained, leases being watched."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import structlog
 
 from events.errors import EventsError, LogClosed
 from events.log import LogReader
+from projections import runner
 from projections.registry import PROJECTIONS
 from projections.views import Views, open_views
 from tracker.drain import Drain
@@ -32,14 +33,14 @@ async def keep_views(log: LogReader, data: Path, *, write: bool) -> AsyncIterato
     """The views of a directory, and the task that brings them forward."""
     async with open_views(data / "views.db", PROJECTIONS, write=write) as views, anyio.create_task_group() as tasks:
         if write:
-            tasks.start_soon(_follow, log, views)
+            tasks.start_soon(_bring_forward, log, views)
         yield views
         tasks.cancel_scope.cancel()
 
 
-async def _follow(log: LogReader, views: Views) -> None:
-    async for batch in log.tail(views.offset):
-        await views.apply([batch])
+async def _bring_forward(log: LogReader, views: Views) -> None:
+    with suppress(LogClosed):
+        await runner.run(log, views)
 
 
 @asynccontextmanager

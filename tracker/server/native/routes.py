@@ -1,7 +1,7 @@
 """The native API as a table: all there is to know about a route stands in its line."""
 
 from tracker.server.route import Nothing, Route, Table
-from tracker.service import access, feed, heartbeats, record, status
+from tracker.service import access, content, feed, heartbeats, record, status
 
 SERVICE = (
     Route(method="GET", path="/health", handler=status.health, role="anyone", reply=status.Health),
@@ -31,6 +31,20 @@ LOG = (
         method="POST", path="/v1/heartbeats", handler=heartbeats.beat, role="writer", request=heartbeats.Beat, reply=heartbeats.Lease
     ),
 )
+BLOBS = (
+    Route(
+        method="PUT",
+        path="/v1/blobs/{digest}",
+        handler=content.put_blob,
+        role="writer",
+        request=content.BlobName,
+        raw=True,
+        reply=content.Kept,
+    ),
+    Route(
+        method="GET", path="/v1/blobs/{digest}", handler=content.get_blob, role="viewer", request=content.BlobName, stream="bytes"
+    ),
+)
 ACCESS = (
     Route(method="GET", path="/v1/tokens", handler=access.list_tokens, role="admin", request=Nothing, reply=access.Tokens),
     Route(
@@ -52,4 +66,4 @@ ACCESS = (
     ),
 )
 
-TABLE = Table((*SERVICE, *LOG, *ACCESS))
+TABLE = Table((*SERVICE, *LOG, *BLOBS, *ACCESS))
