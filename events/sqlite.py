@@ -155,8 +155,10 @@ class SqliteStore:
 @asynccontextmanager
 async def open_sqlite(path: Path, *, write: bool) -> AsyncIterator[SqliteStore]:
     """The log's store at `path`; `write` needs the directory's lease, makes a missing file, and fences any earlier writer.
-    Raises NewerFormat before it changes a byte, Corrupt when the file is not a log."""
+    Raises NewerFormat before it changes a byte, Corrupt when the file is not a log, FileNotFoundError when there is none to read."""
     await check_format(path)
+    if not write and not await anyio.Path(path).exists():
+        raise FileNotFoundError(f"there is no log at {path}")
     async with AsyncExitStack() as stack:
         writer = None
         if write:
