@@ -1,0 +1,50 @@
+"""The documentation is complete: every setting, command, route and event that exists is described, and none that does not."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from events.types import Event
+from tracker.cli.main import COMMANDS
+from tracker.server.native.routes import TABLE
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def test_every_setting_is_described() -> None:
+    """The environment variables the code reads are those docs/settings.md lists."""
+    read = set(re.findall(r"TRACKER_[A-Z]+(?:_[A-Z]+)*", (ROOT / "tracker" / "settings.py").read_text()))
+    described = set(re.findall(r"^\| `(TRACKER_\w+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
+    assert read == described
+
+
+def test_every_route_is_described() -> None:
+    """Each route of the server stands in docs/api.md."""
+    page = (DOCS / "api.md").read_text()
+    described = set(re.findall(r"(/(?:v1|health|livez|metrics)[\w/{}.-]*)", page))
+    routes = {re.sub(r":path}", "}", route.path) for route in TABLE.routes}
+    assert {route for route in routes if route not in described and route.rpartition("/")[0] not in described} == set()
+
+
+def test_every_event_is_told_in_a_sentence() -> None:
+    """Each event of the vocabulary says what became true."""
+    for event in get_args(Event):
+        assert event.__doc__
+        assert event.__doc__.strip().endswith(".")
+
+
+def test_every_command_says_what_it_does() -> None:
+    """Each command has a line in `tracker --help` and help of its own."""
+    from click.testing import CliRunner
+
+    from tracker.cli.main import tracker
+
+    runner = CliRunner()
+    listing = runner.invoke(tracker, ["--help"]).output
+    for name, (_, _, line) in COMMANDS.items():
+        assert name in listing
+        assert line.endswith(".")
+        answer = runner.invoke(tracker, [name, "--help"])
+        assert answer.exit_code == 0, f"{name}: {answer.output}"
+        assert len(answer.output.splitlines()) > 3
