@@ -7,14 +7,15 @@ A rebuilt file takes the place of the present one by `flip`, under live reads: e
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 
 from events.connection import MEMORY, Connection, connect
+from events.errors import Corrupt
 from events.record import Batch
 from projections.applier import Applier, Health, read_health
 from projections.base import Projection, Table
@@ -34,7 +35,8 @@ _LOOK_EVERY = 0.05  # seconds between looks at the file of another process
 class _Readers:
     """A few connections, each lent to one read at a time."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
+    def __init__(self, connections: Sequence[Connection], *, interruptible: bool) -> None:
+        self._interruptible = interruptible
         self._idle = list(connections)
         self._count = len(connections)
         self._free = anyio.Semaphore(self._count)
@@ -45,7 +47,8 @@ class _Readers:
             try:
                 return await connection.run(work)
             except anyio.get_cancelled_exc_class():
-                connection.interrupt()  # nobody waits for the answer any more
+                if self._interruptible:
+                    connection.interrupt()  # nobody waits for the answer any more
                 raise
             finally:
                 self._idle.append(connection)
@@ -70,6 +73,11 @@ class ViewsFile:
         """The checkpoint of the slowest projection that goes on."""
         going = [health.offset for health in self.health.values() if not health.error]
         return min(going or [health.offset for health in self.health.values()], default=0)
+
+    @property
+    def offset_reached(self) -> int:
+        """The furthest checkpoint, also when its projection stopped."""
+        return max((health.offset for health in self.health.values()), default=0)
 
     async def apply(self, batches: Sequence[Batch], upto: int = 0) -> None:
         """See `Views.apply`."""
@@ -98,7 +106,7 @@ async def open_file(path: Path | str, projections: Sequence[Projection], *, writ
         else:
             readers = [await stack.enter_async_context(connect(path, write=False, setup=_READER + setup)) for _ in range(READERS)]
         health = applier.health if applier is not None else await readers[0].run(read_health)
-        file = ViewsFile(str(path), stack.pop_all(), _Readers(readers), health)
+        file = ViewsFile(str(path), stack.pop_all(), _Readers(readers, interruptible=writer not in readers), health)
         file.writer, file.applier = writer, applier
         return file
 
@@ -109,6 +117,8 @@ class Views:
     def __init__(self, file: ViewsFile, projections: Sequence[Projection]) -> None:
         self.projections = tuple(projections)
         self.trouble = ""  # why they cannot be written now, "" when they can
+        self.rebuilding: tuple[int, int] | None = None  # how far a rebuild is, and how far it must go
+        self.damaged = anyio.Event()  # set when the file was found to be damaged
         self._file = file
         self._turn = anyio.Lock()  # of apply and flip
         self._moved = anyio.Event()
@@ -137,7 +147,8 @@ class Views:
         """Fold consecutive batches of the log, then move on to `upto` when nothing else up to there concerns these views.
         Batches, or parts of them, that a projection already knows are not folded again."""
         async with self._turn:
-            await self._file.apply(batches, upto)
+            with self._watching():
+                await self._file.apply(batches, upto)
         self.trouble = ""
         self._pulse()
 
@@ -170,7 +181,7 @@ class Views:
 
     async def fetch(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
-        return await self._file.readers.run(lambda db: db.execute(sql, params).fetchall())
+        return await self._read(lambda db: db.execute(sql, params).fetchall())
 
     async def query(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` makes of several statements that all see the same moment."""
@@ -182,7 +193,7 @@ class Views:
             finally:
                 db.execute("ROLLBACK")  # nothing was written
 
-        return await self._file.readers.run(snapshot)
+        return await self._read(snapshot)
 
     async def get(self, table: Table, *key: Any) -> Any:
         """The row with this key, or None."""
@@ -192,7 +203,7 @@ class Views:
 
     async def select(self, table: Table, rest: str = "", params: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows of a table; `rest` is SQL from WHERE on."""
-        return await self._file.readers.run(lambda db: select(db, table, rest, params))
+        return await self._read(lambda db: select(db, table, rest, params))
 
     async def flip(self, fresh: ViewsFile, catch_up: Callable[[int], Awaitable[None]]) -> None:
         """Put a rebuilt file in the place of the present one, which is closed after its last read. `catch_up(offset)` is awaited while the
@@ -206,6 +217,18 @@ class Views:
     async def close(self) -> None:
         """Close the file, after the reads that have begun."""
         await self._file.close()
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._watching():
+            return await self._file.readers.run(work)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            yield
+        except Corrupt:
+            self.damaged.set()
+            raise
 
     def _pulse(self) -> None:
         moved, self._moved = self._moved, anyio.Event()
