@@ -1,7 +1,8 @@
 """Bytes of artifacts, each kept once under the sha256 of its content.
 
-A blob is written to a temporary file, hashed on the way, synced, and linked to its name only when the hash is the promised one: so a blob that has a name is
-whole, whatever killed its writer. Nothing a client says becomes a part of a path but 64 hex digits. All file work is done in worker threads.
+A blob is written to a temporary file, hashed on the way, synced, and linked to its name only when the hash is the promised one: so a blob
+that has a name is whole, whatever killed its writer. Nothing a client says becomes a part of a path but 64 hex digits. All file work is
+done in worker threads.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from tracker.errors import DigestMismatch, NotFound, TooLarge
-from tracker.service.names import check_digest
+from tracker.names import check_digest
 
 CHUNK = 256 * 1024
 
@@ -30,9 +31,9 @@ class Blobs:
         temporary = self._path / "tmp"
         temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.chmod(0o700)
-        for entry in os.scandir(temporary):
-            if entry.is_file(follow_symlinks=False):
-                os.unlink(entry.path)
+        for entry in temporary.iterdir():
+            if entry.is_file() and not entry.is_symlink():
+                entry.unlink()
 
     async def size(self, digest: str) -> int | None:
         """The bytes a blob has, None when it is not here."""
@@ -103,7 +104,8 @@ class _Upload:
     """One temporary file on its way to a name."""
 
     def __init__(self, directory: Path) -> None:
-        self._descriptor, self._path = tempfile.mkstemp(dir=directory)
+        self._descriptor, path = tempfile.mkstemp(dir=directory)
+        self._path = Path(path)
         self._hash = hashlib.sha256()
         self.size = 0
 
@@ -131,7 +133,7 @@ class _Upload:
     def discard(self) -> None:
         """Close and remove the temporary name; the blob, when it got one, stays."""
         os.close(self._descriptor)
-        os.unlink(self._path)
+        self._path.unlink()
 
 
 def _sync_directory(path: Path) -> None:

@@ -19,7 +19,7 @@ from events.errors import InvalidEvent, SequenceConflict, SequenceGap
 from events.types import EventRefused
 from tracker.errors import Conflict, DigestMismatch, InvalidRequest, TooLarge
 from tracker.journal_reader import Damage, JournalReader, Piece, array_head, following, scan
-from tracker.service.names import check_digest
+from tracker.names import check_digest
 
 REFUSALS = (InvalidEvent, InvalidRequest, TooLarge, Conflict, SequenceConflict, DigestMismatch)
 MAX_EVENTS = 10_000  # in one request

@@ -1,8 +1,8 @@
 """Which running runs have shown a sign of life, and since when one has not.
 
-Signs are events of the run and heartbeats. They are kept in memory only: a heartbeat is not history. After a start every running run gets a whole lease to show
-itself. When a lease runs out, the run is recorded as lost, with the time of its last sign; any later event of its producers undoes that in the view.
-The watcher sleeps until the oldest lease ends, so an idle server does nothing.
+Signs are events of the run and heartbeats. They are kept in memory only: a heartbeat is not history. After a start every running run gets
+a whole lease to show itself. When a lease runs out, the run is recorded as lost, with the time of its last sign; any later event of its
+producers undoes that in the view. The watcher sleeps until the oldest lease ends, so an idle server does nothing.
 """
 
 from collections import OrderedDict
@@ -41,7 +41,7 @@ class Leases:
         """Take the events of a run as a sign of life, or of its end."""
         kind, _, rest = new.stream.partition("/")
         if kind != "run":
-            return
+            return None
         project, _, uid = rest.partition("/")
         for event in reversed(new.events):
             if isinstance(event, StateChanged) and event.iteration == 0:

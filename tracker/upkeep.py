@@ -1,9 +1,10 @@
-"""What runs beside the requests as long as a directory is open: the views following the log, journals being drained, leases being watched."""
+"""What runs beside the requests as long as a directory is open: the views following the log, journals being drained, leases being
+watched.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
@@ -14,15 +15,13 @@ from events.log import LogReader
 from projections import runner
 from projections.registry import PROJECTIONS
 from projections.views import Views, open_views
+from tracker.directory import App
 from tracker.drain import Drain
 from tracker.errors import TrackerError
 from tracker.journal_reader import Piece
-from tracker.service import access
+from tracker.keys import STREAM
 from tracker.service.record import decode_record, record
 from tracker.wire import MSGPACK
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 logger = structlog.get_logger("tracker.upkeep")
 LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here
@@ -44,7 +43,7 @@ async def _bring_forward(log: LogReader, views: Views) -> None:
 
 
 @asynccontextmanager
-async def keep_writing(app: "App") -> AsyncIterator[None]:
+async def keep_writing(app: App) -> AsyncIterator[None]:
     """The tasks of a directory's one writer."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(app.leases.watch, app.lose)
@@ -54,17 +53,17 @@ async def keep_writing(app: "App") -> AsyncIterator[None]:
         tasks.cancel_scope.cancel()
 
 
-async def _mind(app: "App") -> None:
+async def _mind(app: App) -> None:
     """Keep the tokens as the log has them, and notice its end."""
     try:
-        async for batch in app.log.tail(stream=access.STREAM):
+        async for batch in app.log.tail(stream=STREAM):
             for event in batch.events:
                 app.keys.take(event)
     except LogClosed:
         app.ended.set()
 
 
-async def _drain(app: "App") -> None:
+async def _drain(app: App) -> None:
     """Deliver journals that other processes left in the directory. They cannot wake us, so the directory is looked at."""
     drain = Drain(app.settings.data / "journals", _Door(app))
     while True:
@@ -80,7 +79,7 @@ async def _drain(app: "App") -> None:
 class _Door:
     """Delivery into this process's own log, through the same checks as any request."""
 
-    def __init__(self, app: "App") -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
 
     async def send(self, pieces: Sequence[Piece]) -> int:

@@ -1,8 +1,8 @@
 """Values to bodies and back: JSON or msgpack, each with one strict reader.
 
-JSON has no NaN and no infinities, and this domain produces them: they are written as the strings "NaN", "Infinity" and "-Infinity", and bytes as base64.
-msgpack carries both as they are. Readers refuse what two parsers could understand differently: duplicate keys, bare NaN, numbers out of
-range, text that is not UTF-8, nesting beyond 32.
+JSON has no NaN and no infinities, and this domain produces them: they are written as the strings "NaN", "Infinity" and "-Infinity", and
+bytes as base64. msgpack carries both as they are. Readers refuse what two parsers could understand differently: duplicate keys, bare NaN,
+numbers out of range, text that is not UTF-8, nesting beyond 32.
 """
 
 import json
@@ -129,7 +129,8 @@ def _integer(text: str) -> int:
 
 
 def check_plain(value: Any, field: str, depth: int = MAX_DEPTH) -> None:
-    """Refuse a value that is not JSON as the log means it: too deep, too wide, integers beyond 64 bits, keys or types that are not plain."""
+    """Refuse a value that is not JSON as the log means it: too deep, too wide, integers beyond 64 bits, keys or types that are not
+    plain."""
     if value is None or isinstance(value, (bool, float, bytes)):
         return
     if isinstance(value, str):

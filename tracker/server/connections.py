@@ -1,7 +1,8 @@
 """Connections under limits: aiohttp itself waits for ever for half a header, and has no bound on how many wait.
 
-One sweep a second over the open connections, and none while there are none, ends those that took too long: to send a header, to say anything at all, or to read
-what they were sent. Bodies are timed where they are read. Beyond the cap the connection that has idled longest makes room.
+One sweep a second over the open connections, and none while there are none, ends those that took too long: to send a header, to say
+anything at all, or to read what they were sent. Bodies are timed where they are read. Beyond the cap the connection that has idled
+longest makes room.
 """
 
 import socket
@@ -26,7 +27,7 @@ class Connection(RequestHandler):
     __slots__ = ("_guard", "following", "header_since", "idle_since", "peer", "stalled_at", "stalled_since")
 
     def __init__(self, guard: "Connections", **options: Any) -> None:
-        super().__init__(guard.server, loop=guard.server._loop, **options)  # noqa: SLF001
+        super().__init__(guard.server, loop=guard.server._loop, **options)
         self._guard = guard
         self.idle_since = monotonic()
         self.header_since = 0.0
@@ -81,6 +82,7 @@ class Connections:
         self._open: dict[Connection, None] = {}
         self._peers: Counter[str] = Counter()
         self._some = anyio.Event()
+        self._gone = anyio.Event()
         self.refused = 0
 
     def __len__(self) -> int:
@@ -114,6 +116,7 @@ class Connections:
             self._peers[connection.peer] -= 1
             if not self._peers[connection.peer]:
                 del self._peers[connection.peer]
+            self._gone.set()
 
     async def sweep(self) -> None:
         """End connections that keep us waiting, for ever."""
@@ -137,7 +140,8 @@ class Connections:
                 connection.force_close()
         with anyio.move_on_after(seconds):
             while self._open:
-                await anyio.sleep(0.01)
+                self._gone = anyio.Event()
+                await self._gone.wait()
         for connection in list(self._open):
             if connection.transport is not None:
                 connection.transport.abort()

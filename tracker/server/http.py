@@ -1,12 +1,13 @@
 """The HTTP edge: from bytes to a use case and back. The only part of the server that knows aiohttp.
 
-Every request goes the same way: guards, who, which route, may they, the body, the parameters, the use case, the reply. Errors of any step become
-an answer in one place. aiohttp's own router is not used: our table matches the raw path, so that a segment is decoded once and checked before a handler sees it.
+Every request goes the same way: guards, who, which route, may they, the body, the parameters, the use case, the reply. Errors of any step
+become an answer in one place. aiohttp's own router is not used: our table matches the raw path, so that a segment is decoded once and
+checked before a handler sees it.
 """
 
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import msgspec
@@ -14,19 +15,17 @@ import structlog
 from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
+from tracker.directory import App
 from tracker.errors import InvalidRequest, Unauthorized, Unsupported
+from tracker.keys import OWNER, Principal
 from tracker.server import bodies, streams
 from tracker.server.counters import Counters
 from tracker.server.guards import Names, check_origin, check_target
 from tracker.server.problems import Problem, describe
 from tracker.server.ranges import requested
 from tracker.server.route import READS, Match, Table, authorize, parameters
-from tracker.service.access import OWNER, Principal
 from tracker.service.replies import Content, Items
 from tracker.wire import JSON, MSGPACK, accepted, decode_json, decode_msgpack, encode, media_type
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 logger = structlog.get_logger("tracker.http")
 
@@ -45,7 +44,7 @@ _ALWAYS = CIMultiDict(
 class Edge:
     """Serves requests to an app by a table of routes."""
 
-    def __init__(self, app: "App", table: Table, names: Names) -> None:
+    def __init__(self, app: App, table: Table, names: Names) -> None:
         self._app = app
         self._table = table
         self._names = names
@@ -65,7 +64,11 @@ class Edge:
         self.counters.add(request.method, path, response.status, took)
         quiet = response.status < 400 and path in ("/v1/events", "/v1/heartbeats", "/health", "/livez")
         (logger.debug if quiet else logger.info)(
-            "request", method=request.method[:16], path=request.raw_path.partition("?")[0][:512], status=response.status, ms=round(took * 1000, 2)
+            "request",
+            method=request.method[:16],
+            path=request.raw_path.partition("?")[0][:512],
+            status=response.status,
+            ms=round(took * 1000, 2),
         )
         return response
 

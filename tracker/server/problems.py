@@ -1,6 +1,7 @@
 """Errors to answers, in one function: what went wrong becomes a status, a stable code, a sentence and a detail.
 
-Only errors made for people are told. Anything else is a fault of ours: it is logged with its traceback and answered with a request id, nothing more.
+Only errors made for people are told. Anything else is a fault of ours: it is logged with its traceback and answered with a request id,
+nothing more.
 """
 
 import errno
@@ -88,7 +89,9 @@ def _of_log(error: EventsError) -> Problem:
         case DirectoryBusy():
             return _retry(503, "directory_busy", "the data directory is written by another process", 5.0)
         case Corrupt():
-            return Problem(status=500, code="corrupt", message="stored bytes are damaged: run `tracker verify`", detail={"offset": error.offset})
+            return Problem(
+                status=500, code="corrupt", message="stored bytes are damaged: run `tracker verify`", detail={"offset": error.offset}
+            )
     return Problem(status=500, code="failed", message="the log failed to do this; the server's log says why")
 
 

@@ -1,7 +1,8 @@
 """What the server says about itself: one line of JSON per request or event of its own life, on stderr.
 
-Lines are handed to a thread, since whoever reads stderr may stop reading and the server must not. When the thread is that far behind, lines are dropped and counted.
-Values come from clients: they are JSON strings, so a line stays a line; headers, queries' values and bodies are never logged.
+Lines are handed to a thread, since whoever reads stderr may stop reading and the server must not. When the thread is that far behind,
+lines are dropped and counted. Values come from clients: they are JSON strings, so a line stays a line; headers, queries' values and
+bodies are never logged.
 """
 
 import logging

@@ -1,23 +1,22 @@
 """Routes as data, without a web framework: a table finds the route of a path, `dispatch` reads its parameters and calls its use case.
 
-The same dispatch serves the HTTP edge and the SDK's in-process transport, so an embedded tracker answers as a server does. Safety is decided where a route
-enters the table: every route has a role, every path parameter has a grammar, and a request struct names every parameter there is.
+The same dispatch serves the HTTP edge and the SDK's in-process transport, so an embedded tracker answers as a server does. Safety is
+decided where a route enters the table: every route has a role, every path parameter has a grammar, and a request struct names every
+parameter there is.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from tracker.directory import App
 from tracker.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, Unauthorized
-from tracker.service.access import ROLES, Principal
-from tracker.service.names import PATH_PARAMETERS
+from tracker.keys import ROLES, Principal
+from tracker.names import PATH_PARAMETERS
 from tracker.wire import check_plain
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 Role = Literal["anyone", "viewer", "writer", "admin"]
 READS = ("GET", "HEAD")
@@ -175,7 +174,7 @@ def _flag(kind: type[msgspec.Struct], name: str) -> str:
 
 
 async def dispatch(
-    app: "App", table: Table, principal: Principal, method: str, path: str, query: Mapping[str, str], members: Any = None
+    app: App, table: Table, principal: Principal, method: str, path: str, query: Mapping[str, str], members: Any = None
 ) -> Any:
     """Serve a request of this process: what the route's use case answers. `path` is percent-encoded, `members` plain values.
     Raises what the use case raises. Raw routes are not for this door."""

@@ -1,7 +1,7 @@
 """Serving: a socket, the guards around it, and an orderly end.
 
-On SIGTERM or SIGINT nothing new is accepted, what was begun is finished within `settings.drain` seconds, followers are cut off so that they resume
-elsewhere, and what the log had accepted is committed before the process ends.
+On SIGTERM or SIGINT nothing new is accepted, what was begun is finished within `settings.drain` seconds, followers are cut off so that
+they resume elsewhere, and what the log had accepted is committed before the process ends.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ class Running:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
-    """A server on `settings.data`, answering within the block. Raises what open_app raises, InvalidRequest for an unsafe address, OSError for a taken one."""
+    """A server on `settings.data`, answering within the block. Raises what open_app raises, InvalidRequest for an unsafe address, OSError
+    for a taken one."""
     async with open_app(settings) as app:
         refuse_open_door(app)
         sock = _bind(settings.host, settings.port)
@@ -62,8 +63,8 @@ def refuse_open_door(app: App) -> None:
     settings = app.settings
     if not is_loopback(settings.host) and not app.keys.required and not settings.open_access:
         raise InvalidRequest(
-            f"{settings.host} can be reached from other machines and there are no tokens: make one with `tracker token create --role admin`, "
-            "or say --open-access if everybody may read and write all of it",
+            f"{settings.host} can be reached from other machines and there are no tokens: make one with "
+            "`tracker token create --role admin`, or say --open-access if everybody may read and write all of it",
             field="host",
         )
 

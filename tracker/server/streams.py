@@ -1,7 +1,7 @@
 """Replies without a known end: items as NDJSON or server-sent events, bytes as they are.
 
-One task writes what the source yields, waiting whenever the reader is slow, so that a follower costs one item and a socket's buffers. Beside it another says now
-and then that the stream is alive, but only while nothing else is being written.
+One task writes what the source yields, waiting whenever the reader is slow, so that a follower costs one item and a socket's buffers.
+Beside it another says now and then that the stream is alive, but only while nothing else is being written.
 """
 
 import base64

@@ -1,15 +1,12 @@
 """Bytes of artifacts: kept, asked for, read in any part."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from tracker.directory import App
 from tracker.errors import NotFound
 from tracker.service.replies import Content, Piece
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 
 class BlobName(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +23,7 @@ class Kept(msgspec.Struct, kw_only=True):
     known: bool
 
 
-async def put_blob(app: "App", request: BlobName, _actor: str, chunks: AsyncIterable[bytes]) -> Kept:
+async def put_blob(app: App, request: BlobName, _actor: str, chunks: AsyncIterable[bytes]) -> Kept:
     """Keep the bytes of a body. Raises DigestMismatch when they are others, and then keeps nothing."""
     known = await app.blobs.size(request.digest)
     if known is not None:
@@ -35,12 +32,12 @@ async def put_blob(app: "App", request: BlobName, _actor: str, chunks: AsyncIter
     return Kept(digest=request.digest, size=size, known=False)
 
 
-async def get_blob(app: "App", request: BlobName) -> Content:
+async def get_blob(app: App, request: BlobName) -> Content:
     """The bytes, to be saved, never to be shown by a browser. Raises NotFound."""
     return await blob_content(app, request.digest, filename=f"{request.digest[:16]}.bin")
 
 
-async def blob_content(app: "App", digest: str, *, filename: str) -> Content:
+async def blob_content(app: App, digest: str, *, filename: str) -> Content:
     """The bytes of a blob as a reply."""
     size = await app.blobs.size(digest)
     if size is None:

@@ -1,7 +1,7 @@
 """The log itself, as a feed: history after an offset, and then, if asked, what comes."""
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -9,12 +9,10 @@ from msgspec import Meta
 from events.codec import AnyEvent, tag_of
 from events.record import Batch
 from events.types import Unknown
+from tracker.directory import App
 from tracker.errors import InvalidRequest, OutOfRange
-from tracker.service.names import check_key, run_stream
+from tracker.names import check_key, run_stream
 from tracker.service.replies import Item, Items
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 Offset = Annotated[int, Meta(ge=0, lt=2**63 - 1)]
 
@@ -54,7 +52,7 @@ class EventView(msgspec.Struct, kw_only=True):
     event: Any
 
 
-async def read_events(app: "App", request: ReadEvents) -> Items:
+async def read_events(app: App, request: ReadEvents) -> Items:
     """A stream of events. Raises OutOfRange when `after` is beyond the end."""
     if request.stream and request.prefix:
         raise InvalidRequest("give stream or prefix, not both", field="prefix")
@@ -67,7 +65,7 @@ async def read_events(app: "App", request: ReadEvents) -> Items:
     return Items(source=_events(app, request), follow=request.follow)
 
 
-async def read_run_events(app: "App", request: ReadRunEvents) -> Items:
+async def read_run_events(app: App, request: ReadRunEvents) -> Items:
     """A stream of one run's events."""
     return await read_events(
         app,
@@ -81,7 +79,7 @@ async def read_run_events(app: "App", request: ReadRunEvents) -> Items:
     )
 
 
-async def _events(app: "App", request: ReadEvents) -> AsyncGenerator[Item, None]:
+async def _events(app: App, request: ReadEvents) -> AsyncGenerator[Item, None]:
     kinds = frozenset(part for part in request.types.split(",") if part)
     left = request.limit or 2**63
     stream, prefix = request.stream or None, request.prefix or None

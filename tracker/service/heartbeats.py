@@ -1,14 +1,12 @@
 """Heartbeats: a producer says that its runs are alive, when it has nothing else to say."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from tracker.service.names import check_name
-
-if TYPE_CHECKING:
-    from tracker.app import App
+from tracker.directory import App
+from tracker.names import check_name
 
 
 class RunName(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +29,7 @@ class Lease(msgspec.Struct, kw_only=True):
     lost_after: float
 
 
-async def beat(app: "App", request: Beat, _actor: str) -> Lease:
+async def beat(app: App, request: Beat, _actor: str) -> Lease:
     """Renew the leases of these runs."""
     check_name(request.producer, "producer")
     for i, run in enumerate(request.runs):

@@ -1,12 +1,12 @@
 """Recording: the one door through which events from outside enter the log.
 
-A request carries batches; each is checked whole before any of it is appended, and all of them join one commit. What is refused: names outside the grammar,
-events that do not belong into their stream, values the views could not hold. What is not refused: events of finished or deleted runs,
-and tags this version does not know; history is kept, the folds say what it means.
-Streams other than those of runs and projects are written by use cases only: nobody makes himself a token with an event.
+A request carries batches; each is checked whole before any of it is appended, and all of them join one commit. What is refused: names
+outside the grammar, events that do not belong into their stream, values the views could not hold. What is not refused: events of finished
+or deleted runs, and tags this version does not know; history is kept, the folds say what it means. Streams other than those of runs and
+projects are written by use cases only: nobody makes himself a token with an event.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import anyio
 import msgspec
@@ -18,12 +18,10 @@ from events.errors import EventsError
 from events.log import Receipt
 from events.record import New
 from events.types import Event, MetricLogged, OfRun, Unknown
+from tracker.directory import App
 from tracker.errors import InvalidRequest, TooLarge
+from tracker.names import check_artifact_key, check_digest, check_key, check_name
 from tracker.wire import MSGPACK, check_plain, decode_json, decode_msgpack
-from tracker.service.names import check_artifact_key, check_digest, check_key, check_name
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 _INT64 = 2**63
 _OF_PROJECT = (types.ProjectCreated, types.ProjectUpdated, types.ProjectDeleted, types.ProjectRestored)
@@ -108,14 +106,16 @@ def _event(shape: Any, at: str) -> Any:
         return event
 
 
-_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in Event.__args__)  # type: ignore[attr-defined]
+_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in Event.__args__)
 
 
-async def record(app: "App", request: Record, actor: str) -> Recording:
+async def record(app: App, request: Record, actor: str) -> Recording:
     """Append the batches; returns once all of it is durable. Raises InvalidRequest, TooLarge, and what the log raises."""
     count = sum(len(batch.events) for batch in request.batches)
     if count > app.settings.max_events:
-        raise TooLarge(f"{count} events in one request, at most {app.settings.max_events} are taken: send several", limit=app.settings.max_events)
+        raise TooLarge(
+            f"{count} events in one request, at most {app.settings.max_events} are taken: send several", limit=app.settings.max_events
+        )
     wanted = [_checked(batch, actor, f"batches[{i}]") for i, batch in enumerate(request.batches)]
     if not wanted:
         return Recording(offset=app.log.head.offset, recorded=0, duplicates=0)
@@ -127,7 +127,7 @@ async def record(app: "App", request: Record, actor: str) -> Recording:
     return Recording(offset=max(receipt.offset for receipt in receipts), recorded=count - duplicates, duplicates=duplicates)
 
 
-async def _append_all(app: "App", wanted: list[New], checked: bool) -> list[Receipt]:
+async def _append_all(app: App, wanted: list[New], checked: bool) -> list[Receipt]:
     """Queue all at once, in order, so that they share a commit; the first error in order is the answer."""
     results: list[Receipt | EventsError | None] = [None] * len(wanted)
 

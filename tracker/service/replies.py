@@ -1,4 +1,6 @@
-"""What a use case may answer besides a struct: a stream of items, or bytes. Both are lazy, bounded in memory, and closed by whoever consumes them."""
+"""What a use case may answer besides a struct: a stream of items, or bytes. Both are lazy, bounded in memory, and closed by whoever
+consumes them.
+"""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -29,8 +31,8 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes from `start` (inclusive) to `end` (exclusive; None = open, as they come) of `size` there are now. `read(start, end)` begins to read.
-    A `ranged` one may be read in any part of it."""
+    """Bytes from `start` (inclusive) to `end` (exclusive; None = open, as they come) of `size` there are now. `read(start, end)` begins
+    to read. A `ranged` one may be read in any part of it."""
 
     read: Callable[[int, int | None], AsyncGenerator[Piece, None]]
     start: int

@@ -1,14 +1,10 @@
 """How the tracker itself is: alive, ready, how far its views are, how much it holds."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
+from tracker.directory import App
 from tracker.errors import Unavailable
 from tracker.version import version
-
-if TYPE_CHECKING:
-    from tracker.app import App
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -43,7 +39,7 @@ class Info(msgspec.Struct, kw_only=True):
     max_events: int
 
 
-async def health(app: "App", _request: object) -> Health:
+async def health(app: App, _request: object) -> Health:
     """Ready: the log takes events and the views follow it. Raises Unavailable when not."""
     failure = app.log.failure
     if failure is not None:
@@ -52,12 +48,12 @@ async def health(app: "App", _request: object) -> Health:
     return Health(status="behind" if stopped else "ok", version=version(), offset=app.log.head.offset, views=app.views.offset)
 
 
-async def live(_app: "App", _request: object) -> str:
+async def live(_app: App, _request: object) -> str:
     """The process answers."""
     return "ok\n"
 
 
-async def info(app: "App", _request: object) -> Info:
+async def info(app: App, _request: object) -> Info:
     """What this server is and holds."""
     head = app.log.head
     return Info(
@@ -75,7 +71,7 @@ async def info(app: "App", _request: object) -> Info:
     )
 
 
-def gauges(app: "App") -> list[str]:
+def gauges(app: App) -> list[str]:
     """The same as numbers, for Prometheus."""
     return [
         "# TYPE tracker_log_offset counter",

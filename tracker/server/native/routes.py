@@ -27,9 +27,7 @@ LOG = (
         stream="items",
         reply=feed.EventView,
     ),
-    Route(
-        method="POST", path="/v1/heartbeats", handler=heartbeats.beat, role="writer", request=heartbeats.Beat, reply=heartbeats.Lease
-    ),
+    Route(method="POST", path="/v1/heartbeats", handler=heartbeats.beat, role="writer", request=heartbeats.Beat, reply=heartbeats.Lease),
 )
 BLOBS = (
     Route(
@@ -41,9 +39,7 @@ BLOBS = (
         raw=True,
         reply=content.Kept,
     ),
-    Route(
-        method="GET", path="/v1/blobs/{digest}", handler=content.get_blob, role="viewer", request=content.BlobName, stream="bytes"
-    ),
+    Route(method="GET", path="/v1/blobs/{digest}", handler=content.get_blob, role="viewer", request=content.BlobName, stream="bytes"),
 )
 ACCESS = (
     Route(method="GET", path="/v1/tokens", handler=access.list_tokens, role="admin", request=Nothing, reply=access.Tokens),

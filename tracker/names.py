@@ -1,7 +1,7 @@
 """Which names are allowed, decided in one place: every name that reaches a use case came through here.
 
-A name from outside is only ever a value in the database: never a file name, a header or a piece of SQL. The grammars are still narrow, so that a
-name can stand in a URL, in a terminal and in a log line, and looks like what it is.
+A name from outside is only ever a value in the database: never a file name, a header or a piece of SQL. The grammars are still narrow, so
+that a name can stand in a URL, in a terminal and in a log line, and looks like what it is.
 """
 
 import re
