@@ -15,7 +15,7 @@ from typing import TypeVar
 import aiosqlite
 from anyio import CancelScope
 
-from events.errors import Corrupt
+from events.errors import Corrupt, LogClosed
 
 T = TypeVar("T")
 
@@ -32,16 +32,24 @@ class Connection:
     def __init__(self, inner: aiosqlite.Connection, name: str) -> None:
         self._inner = inner
         self._name = name
+        self.closing = False
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, called with the raw connection inside its thread. Runs to its end even when the caller is cancelled."""
+        """What `work` returns, called with the raw connection inside its thread. Runs to its end even when the caller is cancelled.
+        Raises Corrupt, LogClosed when the connection is being closed, or what `work` raises."""
+        self._refuse_when_closing()
         try:
             result: T = await self._inner._execute(work, self._inner._conn)  # type: ignore[no-untyped-call]
         except sqlite3.DatabaseError as error:
+            self._refuse_when_closing()
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT:
                 raise Corrupt(f"{self._name} is damaged: {error}") from error
             raise
         return result
+
+    def _refuse_when_closing(self) -> None:
+        if self.closing:
+            raise LogClosed(f"{self._name} is closed")
 
     def interrupt(self) -> None:
         """End the statement that runs now, if any, with an error. For a reader whose caller has gone."""
@@ -55,11 +63,12 @@ async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: 
     uri = _uri(path, write=write, immutable=immutable)
     setup = setup if write else f"{setup} PRAGMA query_only=ON;"
     inner = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
+    connection = Connection(inner, str(path))
     try:
-        connection = Connection(inner, str(path))
         await connection.run(lambda db: db.executescript(_ALWAYS + setup))
         yield connection
     finally:
+        connection.closing = True
         with CancelScope(shield=True):
             await inner.close()
 
