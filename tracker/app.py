@@ -12,9 +12,10 @@ import anyio.to_thread
 from events.lease import hold
 from events.log import LogReader, open_log, open_reader
 from events.sqlite import open_sqlite
+from projections.rebuild import keep_views
 from tracker.directory import App
 from tracker.settings import Settings
-from tracker.upkeep import keep_views, keep_writing
+from tracker.upkeep import keep_writing
 
 
 @asynccontextmanager

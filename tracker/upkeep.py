@@ -1,9 +1,9 @@
-"""What runs beside the requests as long as a directory is open: the views following the log, journals being drained, leases being
+"""What runs beside the requests as long as a directory is open: journals being drained, leases being
 watched.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -11,10 +11,6 @@ import msgspec
 import structlog
 
 from events.errors import EventsError, LogClosed
-from events.log import LogReader
-from projections import runner
-from projections.registry import PROJECTIONS
-from projections.views import Views, open_views
 from tracker.directory import App
 from tracker.drain import Drain
 from tracker.errors import TrackerError
@@ -25,21 +21,6 @@ from tracker.wire import MSGPACK
 
 logger = structlog.get_logger("tracker.upkeep")
 LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here
-
-
-@asynccontextmanager
-async def keep_views(log: LogReader, data: Path, *, write: bool) -> AsyncIterator[Views]:
-    """The views of a directory, and the task that brings them forward."""
-    async with open_views(data / "views.db", PROJECTIONS, write=write) as views, anyio.create_task_group() as tasks:
-        if write:
-            tasks.start_soon(_bring_forward, log, views)
-        yield views
-        tasks.cancel_scope.cancel()
-
-
-async def _bring_forward(log: LogReader, views: Views) -> None:
-    with suppress(LogClosed):
-        await runner.run(log, views)
 
 
 @asynccontextmanager
