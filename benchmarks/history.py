@@ -26,7 +26,7 @@ def run(directory: Path) -> list[Figure]:
     """Whole replies at the client, connection made anew each time."""
     points = size(100_000, 5_000)
     with serving(directory / "history") as server:
-        prepared = requests(0, points * 4)
+        prepared = requests(server.port, 0, points * 4)
         asyncio.run(_send(server.port, prepared))
         while sum(s["count"] for s in server.ask(RUN)["series"]) < points * 4:
             time.sleep(0.02)

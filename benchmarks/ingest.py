@@ -12,12 +12,12 @@ from benchmarks.serving import Server, append_body, exchange, post, serving
 CONNECTIONS, BATCH = 2, 1_000
 
 
-def requests(connection: int, total: int) -> list[bytes]:
+def requests(port: int, connection: int, total: int) -> list[bytes]:
     """All requests of one connection, encoded beforehand: the load must not compete with the server for the processor."""
     made = []
     for i in range(total // BATCH):
         events = metrics(BATCH, first_step=i * BATCH // 4, seed=connection)
-        made.append(post(append_body(f"run/bench/ingest-{connection}", f"ingest-{connection}", i * BATCH + 1, events)))
+        made.append(post(port, append_body(f"run/bench/ingest-{connection}", f"ingest-{connection}", i * BATCH + 1, events)))
     return made
 
 
@@ -47,7 +47,7 @@ def run(directory: Path) -> list[Figure]:
     """Two connections, batches of 1,000; the clock stops when the views show the last point."""
     total = size(1_000_000, 20_000)
     with serving(directory / "ingest") as server:
-        prepared = [requests(c, total // CONNECTIONS) for c in range(CONNECTIONS)]
+        prepared = [requests(server.port, c, total // CONNECTIONS) for c in range(CONNECTIONS)]
         began = time.perf_counter()
         asyncio.run(_load(server, prepared))
         durable = time.perf_counter() - began

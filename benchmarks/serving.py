@@ -89,10 +89,17 @@ def wait_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 6
     raise RuntimeError("the server did not come up")
 
 
-def post(body: bytes, path: str = "/v1/events", media: str = "application/x-msgpack") -> bytes:
-    """A request as its bytes."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
+def post(port: int, body: bytes) -> bytes:
+    """An append as the bytes of its request; `body` is msgpack."""
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/x-msgpack\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
+
+
+def get(port: int, path: str) -> bytes:
+    """A read as the bytes of its request."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 from benchmarks import naive
 from benchmarks.data import START
 from benchmarks.figure import Figure, number, size
-from benchmarks.serving import Server, post, serving
+from benchmarks.serving import Server, get, post, serving
 from events.types import MetricLogged
 
 CONNECTIONS, SEQUENCE = 16, 0x7FFF0001
@@ -26,11 +26,11 @@ def compiled(directory: Path) -> Path:
     return program
 
 
-def template() -> tuple[bytes, list[str]]:
+def template(port: int) -> tuple[bytes, list[str]]:
     """A request to append one metric, and where in it each connection's number and counter go."""
     event = MetricLogged(time=START, key="loss", value=0.123456789, step=SEQUENCE)
     body = {"stream": "run/bench/single-########", "producer": "single-########", "sequence": SEQUENCE, "events": [event]}
-    request = post(msgspec.msgpack.encode({"batches": [body]}))
+    request = post(port, msgspec.msgpack.encode({"batches": [body]}))
     places, mark, counter = [], b"########", SEQUENCE.to_bytes(4, "big")
     for sign, wanted in (("i", mark), ("s", counter)):
         at = request.find(wanted)
@@ -54,10 +54,9 @@ def load(program: Path, server: Server, request: bytes, places: list[str], secon
 def run(directory: Path) -> list[Figure]:
     """Sixteen connections, each with a producer and a run of its own."""
     program, seconds = compiled(directory), max(1.0, size(50) / 10)
-    request, places = template()
     with serving(directory / "single") as server:
-        empty = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-        nothing = load(program, server, empty, [], seconds)
+        request, places = template(server.port)
+        nothing = load(program, server, get(server.port, "/livez"), [], seconds)
         count, _, took, p50, p99 = load(program, server, request, places, seconds)
     single = naive.one_insert_per_event(directory / "naive.db", size(20_000, 1_000))
     return [

@@ -7,25 +7,25 @@ from pathlib import Path
 
 from benchmarks.data import START
 from benchmarks.figure import Figure, number, percentile, rss, size
-from benchmarks.serving import Server, append_body, exchange, post, serving
+from benchmarks.serving import Server, append_body, exchange, get, post, serving
 from events.types import AttemptStarted, ConsoleWritten, RunCreated
 
 FOLLOWERS, STOPPED = 100, 20
 
 
-def _follow(run: str) -> bytes:
-    return f"GET /v1/projects/bench/runs/{run}/log?follow=true HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+def _follow(port: int, run: str) -> bytes:
+    return get(port, f"/v1/projects/bench/runs/{run}/log?follow=true")
 
 
-def _begin(run: str) -> bytes:
+def _begin(port: int, run: str) -> bytes:
     events = [RunCreated(time=START, name=run), AttemptStarted(time=START, attempt="a")]
-    return post(append_body(f"run/bench/{run}", run, 1, events))
+    return post(port, append_body(f"run/bench/{run}", run, 1, events))
 
 
 async def _watch(port: int, run: str, lines: int, arrivals: list[list[float]], ready: asyncio.Semaphore) -> None:
     """One follower: notes when each line arrives."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_follow(run))
+    writer.write(_follow(port, run))
     await reader.readuntil(b"line start\n")
     ready.release()
     for i in range(lines):
@@ -39,31 +39,31 @@ async def delays(server: Server, lines: int) -> list[float]:
     arrivals: list[list[float]] = [[] for _ in range(lines)]
     sent, ready = [], asyncio.Semaphore(0)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    await exchange(reader, writer, _begin("live"))
+    await exchange(reader, writer, _begin(server.port, "live"))
     async with asyncio.TaskGroup() as tasks:
         for _ in range(FOLLOWERS):
             tasks.create_task(_watch(server.port, "live", lines, arrivals, ready))
-        await exchange(reader, writer, _console("live", 3, b"line start\n"))
+        await exchange(reader, writer, _console(server.port, "live", 3, b"line start\n"))
         for _ in range(FOLLOWERS):
             await ready.acquire()
         for i in range(lines):
             sent.append(time.perf_counter())
-            await exchange(reader, writer, _console("live", 4 + i, f"line {i}\n".encode()))
+            await exchange(reader, writer, _console(server.port, "live", 4 + i, f"line {i}\n".encode()))
             await asyncio.sleep(0.1)
     writer.close()
     return [(at - began) * 1e3 for began, all_at in zip(sent, arrivals, strict=True) for at in all_at]
 
 
-def _console(run: str, sequence: int, data: bytes) -> bytes:
-    return post(append_body(f"run/bench/{run}", run, sequence, [ConsoleWritten(time=START, data=data)]))
+def _console(port: int, run: str, sequence: int, data: bytes) -> bytes:
+    return post(port, append_body(f"run/bench/{run}", run, sequence, [ConsoleWritten(time=START, data=data)]))
 
 
 async def print_much(server: Server, run: str, megabytes: int) -> None:
     """Append that much console in pieces of 64 KiB."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    await exchange(reader, writer, _begin(run))
+    await exchange(reader, writer, _begin(server.port, run))
     for i in range(megabytes * 16):
-        await exchange(reader, writer, _console(run, 3 + i, (b"%063d\n" % i) * 1024))
+        await exchange(reader, writer, _console(server.port, run, 3 + i, (b"%063d\n" % i) * 1024))
     writer.close()
 
 
@@ -76,7 +76,7 @@ def stopped_cost(server: Server, megabytes: int) -> float:
         one = socket.socket()
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.connect(("127.0.0.1", server.port))
-        one.sendall(_follow("stuck"))
+        one.sendall(_follow(server.port, "stuck"))
         followers.append(one)
     asyncio.run(print_much(server, "stuck", megabytes))
     time.sleep(0.5)
