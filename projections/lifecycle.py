@@ -229,8 +229,8 @@ def _attempt_ended(turn: _Turn, row: RunRow, event: e.AttemptEnded) -> None:
 def _attempt(turn: _Turn, row: RunRow, name: str) -> AttemptRow:
     attempt: AttemptRow | None = turn.rows.get(ATTEMPTS, row.id, name)
     if attempt is None:
-        row.attempts += 1
-        attempt = AttemptRow(run=row.id, attempt=name, number=row.attempts, producer=turn.batch.producer)
+        row.attempt_count += 1
+        attempt = AttemptRow(run=row.id, attempt=name, number=row.attempt_count, producer=turn.batch.producer)
     return attempt
 
 
