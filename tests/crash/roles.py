@@ -1,0 +1,84 @@
+"""What a child of the nursery does. Imported once, before any fork; so nothing here may start a thread or a loop at import."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+
+import tracker.server.serve
+from events import types
+from events.lease import hold
+from events.log import open_log
+from events.record import New
+from events.sqlite import open_sqlite
+from tests.crash import sabotage
+from tracker.settings import Settings
+
+
+def play(role: str, arguments: dict[str, Any]) -> NoReturn:
+    """Play a role to its end, and end the process as a Python program does."""
+    ROLES[role](**arguments)
+    sys.exit(0)
+
+
+def say(text: object) -> None:
+    """One line to the test, at once."""
+    os.write(1, f"{text}\n".encode())
+
+
+def serve(data: str, port: int, broken: str = "") -> None:
+    """A server; prints its URL when it answers. `broken` names a fault to build into it first."""
+    if broken:
+        sabotage.FAULTS[broken]()
+    tracker.server.serve.serve(Settings(data=Path(data), port=port, keep_alive=1.0), ready=say)
+
+
+def append(data: str, count: int, size: int = 1, producer: str = "p") -> None:
+    """Open the log alone, say `ready` and stop; when continued, append batches and print the last sequence acknowledged after each."""
+
+    async def main() -> None:
+        async with open_sqlite(Path(data) / "log.db", write=True) as store, open_log(store) as log:
+            first = await log.position(producer) + 1
+            say("ready")
+            os.kill(os.getpid(), signal.SIGSTOP)  # the test goes on when it has taken its measures
+            for sequence in range(first, first + count * size, size):
+                await log.append(New(stream="run/p/r", producer=producer, sequence=sequence, events=points(sequence, size)))
+                say(sequence + size - 1)
+
+    with hold(Path(data) / "lease"):
+        anyio.run(main)
+
+
+def points(first: int, count: int) -> list[types.Event | types.Unknown]:
+    """Metric events whose step is their sequence."""
+    return [types.MetricLogged(time=step, key="m", value=step / 2, step=step) for step in range(first, first + count)]
+
+
+def job(uri: str, journals: str, uid: str, limit: int, exit_early: bool = False) -> None:
+    """A training job that logs metrics and prints how many calls have returned."""
+    os.environ["TRACKER_JOURNALS"] = journals
+    import tracker as sdk
+
+    context = sdk.get_or_create_ctx("job", project="p", uid=uid, uri=uri)
+    say("ready")
+    for step in range(1, limit + 1):
+        context.log_metric("m", step / 2, step=step)
+        say(step)
+    if not exit_early:
+        context.commit()
+        say("committed")
+
+
+def command(arguments: list[str]) -> None:
+    """The `tracker` program."""
+    sys.argv = ["tracker", *arguments]
+    from tracker.cli.main import main
+
+    main()
+
+
+ROLES: dict[str, Callable[..., None]] = {"serve": serve, "append": append, "job": job, "command": command}
