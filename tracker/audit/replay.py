@@ -4,7 +4,7 @@
 several producers disagree and may go back: the story's clock only goes forward. A long silence is cut to `longest` seconds.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -109,7 +109,7 @@ async def paced(
     *,
     speed: float | None = None,
     longest: float = 3.0,
-) -> AsyncIterator[Story]:
+) -> AsyncGenerator[Story, None]:
     """The events, each after the pause that came before it. `speed` 1 is real time, 10 ten times faster, None without any pause."""
     first = clock = None
     async for recorded in events:

@@ -5,11 +5,10 @@ changes the files themselves takes the directory: `directory()` refuses a server
 """
 
 import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import click
@@ -22,7 +21,6 @@ from tracker.settings import Settings, Target, parse_target
 from tracker.transport import Transport, open_transport
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 uri_option = click.option("--uri", metavar="DIR|URL", help="Data directory or http://host:port. [default: TRACKER_URI or ./tracker-data]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
@@ -34,15 +32,18 @@ def example(*lines: str) -> str:
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Run an async command to its end. What a user can meet becomes one sentence; Ctrl-C ends quietly with 130."""
-    try:
+    """Run an async command to its end."""
+    with in_sentences():
         return anyio.run(main)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BaseExceptionGroup as group:
-        raise _failed(_first(group)) from group
-    except (TrackerError, EventsError, Malformed, OSError) as error:
-        raise _failed(error) from error
+
+
+@contextmanager
+def in_sentences() -> Iterator[None]:
+    """What a user can run into comes out as one sentence; Ctrl-C ends quietly with 130."""
+    try:
+        yield
+    except (KeyboardInterrupt, TrackerError, EventsError, Malformed, OSError, BaseExceptionGroup) as error:
+        raise _failed(_first(error)) from error
 
 
 def _first(error: BaseException) -> BaseException:

@@ -1,0 +1,60 @@
+"""`tracker events`: the log itself, from any offset, and what comes after it."""
+
+from contextlib import aclosing
+from functools import partial
+
+import click
+from rich.text import Text
+
+from events.record import Recorded
+from tracker.audit.escape import line
+from tracker.audit.moment import local
+from tracker.audit.replay import tell
+from tracker.cli.items import RunName, RunType, raw_feed, recorded_of
+from tracker.cli.screen import TONES, print_json, say
+from tracker.cli.session import connect, example, json_option, run, uri_option
+
+
+@click.command(epilog=example("tracker events --follow", "tracker events --run digits/4f2a --types metric.logged --json | jq .event.value"))
+@uri_option
+@json_option
+@click.option("--run", "run_name", metavar="PROJECT/UID", type=RunType(), help="Only this run.")
+@click.option("--project", help="Only the runs of this project.")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="OFFSET", help="Begin after this offset.")
+@click.option("--types", metavar="TAG,...", default="", help="Only events of these tags, such as metric.logged,state.changed.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+def events(
+    uri: str | None, as_json: bool, run_name: RunName | None, project: str | None, after: int, types: str, limit: int | None, follow: bool
+) -> None:
+    """Print the events of the log in order: offset, time, run, what happened.
+
+    With --json, one event per line as the API gives it; `tracker export` is the form without loss.
+    """
+    if run_name and project:
+        raise click.UsageError("--run and --project exclude each other")
+    stream = run_name.stream if run_name else None
+    prefix = f"run/{project}/" if project else None
+    params = {"stream": stream, "prefix": prefix, "after": after, "types": types, "limit": limit, "follow": follow}
+    run(partial(_events, uri, as_json, params))
+
+
+async def _events(uri: str | None, as_json: bool, params: dict[str, str | int | bool | None]) -> None:
+    async with connect(uri) as transport, aclosing(raw_feed(transport, **params)) as items:
+        async for item in items:
+            if as_json:
+                print_json(item)
+            else:
+                print_event(recorded_of(item))
+
+
+def print_event(recorded: Recorded) -> None:
+    """One event as one line."""
+    told = tell(recorded.event)
+    subject = recorded.stream.removeprefix("run/")
+    iteration = getattr(recorded.event, "iteration", 0)
+    say(
+        (f"{recorded.offset:>8}  {local(recorded.recorded_at)}  ", "dim"),
+        (line(subject) + (f"#{iteration}" if iteration else "") + "  ", "cyan"),
+        Text(f"{told.mark} {line(told.text)}", TONES[told.tone]),
+    )

@@ -1,0 +1,83 @@
+"""Finding runs: the document of a run as it is or was, and a helpful answer when the name is not quite right."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tracker.audit.moment import Moment
+from tracker.cli.items import RunName
+from tracker.cli.screen import Failed, note
+from tracker.errors import NotFound
+from tracker.transport import Transport
+
+
+async def find_run(transport: Transport, name: RunName) -> RunName:
+    """The run of that name; else the one whose uid begins so; else the newest so called. Raises Failed saying what there is."""
+    try:
+        await transport.ask("GET", name.path)
+    except NotFound:
+        return await _meant(transport, name)
+    return name
+
+
+async def _meant(transport: Transport, name: RunName) -> RunName:
+    begins = name.uid.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    for condition, one in ((f"attributes.uid LIKE '{begins}%'", True), (f"attributes.name = '{name.uid}'", False)):
+        found = await _search(transport, name.project, condition)
+        if len(found) > 1 and one:
+            names = ", ".join(run["uid"] for run in found[:5])
+            raise Failed(f"{len(found) if len(found) < 10 else 'many'} runs of {name.project} begin with {name.uid}: {names}", 2)
+        if found:
+            chosen = RunName(name.project, found[0]["uid"])
+            if not one:
+                note(f"{name.uid} is a name: this is the newest run called so, {chosen}")
+            return chosen
+    raise Failed(await _nowhere(transport, name), 2)
+
+
+async def _search(transport: Transport, project: str, condition: str) -> list[dict[str, Any]]:
+    path = f"/v1/projects/{project}/runs"
+    try:
+        return list((await transport.ask("GET", path, {"filter": condition, "limit": "10"}))["runs"])
+    except NotFound:
+        return []
+
+
+async def _nowhere(transport: Transport, name: RunName) -> str:
+    if await _search(transport, name.project, ""):
+        return f"there is no run {name.uid} in project {name.project}: `tracker runs --project {name.project}` lists its runs"
+    return f"there is no project {name.project} with runs: `tracker runs` lists all runs there are"
+
+
+async def run_document(transport: Transport, name: RunName, iteration: int = 0, moment: Moment | None = None) -> dict[str, Any]:
+    """A run or an iteration as plain values, with the last value of each metric under `metrics`, as it is or was at a moment."""
+    params = {"iteration": str(iteration)} if iteration else {}
+    if moment is not None:
+        params["at"] = moment.text
+    return dict(await transport.ask("GET", name.path, params))
+
+
+async def page(transport: Transport, name: RunName, part: str, **params: str | int) -> list[dict[str, Any]]:
+    """The list under a run's path: iterations, metrics or artifacts."""
+    reply: Mapping[str, Any] = await transport.ask("GET", f"{name.path}/{part}", {key: str(value) for key, value in params.items()})
+    (items,) = (value for value in reply.values() if isinstance(value, list))
+    return list(items)
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """All that `tracker show` shows of a run."""
+
+    run: dict[str, Any]
+    iterations: list[dict[str, Any]]
+    metrics: list[dict[str, Any]]
+    artifacts: list[dict[str, Any]]
+
+
+async def look(transport: Transport, name: RunName, iteration: int) -> Looked:
+    """A run with its iterations, series and artifacts."""
+    run = await run_document(transport, name, iteration)
+    iterations = await page(transport, name, "iterations") if run.get("children") else []
+    metrics = await page(transport, name, "metrics", iteration=iteration)
+    artifacts = await page(transport, name, "artifacts")
+    return Looked(run, iterations, metrics, [one for one in artifacts if not iteration or one.get("iteration") == iteration])

@@ -1,0 +1,135 @@
+"""`tracker show`: one run on one page."""
+
+from functools import partial
+from time import time_ns
+from typing import Any
+
+import click
+from rich.text import Text
+
+from tracker.audit.escape import line
+from tracker.audit.moment import elapsed, local, plain
+from tracker.cli.found import Looked, find_run, look
+from tracker.cli.items import RunName, run_argument
+from tracker.cli.screen import Column, fields, heading, note, print_json, safe, say, size, state, table
+from tracker.cli.session import connect, example, json_option, run, uri_option
+
+_ROWS = 30  # iterations shown without --all
+
+
+@click.command(epilog=example("tracker show digits/4f2a", "tracker show digits/4f2a --iteration 3 --json"))
+@uri_option
+@json_option
+@run_argument
+@click.option("--iteration", type=click.IntRange(0), default=0, help="This iteration; 0 is the run itself.")
+@click.option("--all", "everything", is_flag=True, help="All iterations, not only the first thirty.")
+def show(uri: str | None, as_json: bool, run_name: RunName, iteration: int, everything: bool) -> None:
+    """Show one run: state, parameters, results, metrics, iterations, artifacts.
+
+    The beginning of a uid will do, and so will a run's name (then it is the newest so called).
+    """
+    found = run(partial(_look, uri, run_name, iteration))
+    if as_json:
+        print_json(found)
+        return
+    print_run(found.run)
+    _print_metrics(found.metrics)
+    _print_iterations(found, None if everything else _ROWS)
+    _print_artifacts(found.artifacts)
+
+
+async def _look(uri: str | None, name: RunName, iteration: int) -> Looked:
+    async with connect(uri) as transport:
+        return await look(transport, await find_run(transport, name), iteration)
+
+
+def print_run(document: dict[str, Any]) -> None:
+    """The run itself: who, when, and its fields."""
+    iteration = f"#{document['iteration']}" if document.get("iteration") else ""
+    name = f"  {line(document['name'])}" if document.get("name") else ""
+    say((f"{document['project']}/{document['uid']}{iteration}", "bold cyan"), (name, "bold"), "  ", state(document["state"]))
+    say(_times(document), style="dim")
+    if document.get("deleted"):
+        say(f"in the trash since {local(document['deleted'])}", style="yellow")
+    for group in ("parameters", "results", "labels", "annotations", "inputs"):
+        if document.get(group):
+            heading(group)
+            fields(document[group])
+    if document.get("error"):
+        heading("error")
+        say("  ", safe(document["error"], "red"))
+    for text in str(document.get("traceback") or "").splitlines():
+        say("  ", Text(line(text), "dim"))
+
+
+def _times(document: dict[str, Any]) -> str:
+    started = document.get("started_at") or document.get("created_at") or 0
+    ended = document.get("ended_at") or 0
+    parts = [f"started {local(started)}" if started else "not started"]
+    if started:
+        parts.append(f"took {elapsed(ended - started)}" if ended else f"for {elapsed(time_ns() - started)} now")
+    if document.get("user"):
+        parts.append(f"by {line(document['user'])}")
+    if document.get("children"):
+        parts.append(f"{document['children']} iterations")
+    for count, what in (("late", "events after its end"), ("refused", "events refused"), ("missed", "events lost by its journal")):
+        if document.get(count):
+            parts.append(f"{document[count]:,} {what}")
+    return ", ".join(parts)
+
+
+def _print_metrics(series: list[dict[str, Any]]) -> None:
+    if not series:
+        return
+    heading("metrics")
+    columns = [Column("  "), Column("last", right=True), Column("min", right=True), Column("max", right=True), Column("points", right=True)]
+    rows = []
+    for one in series:
+        labels = f" {plain(one['labels'])}" if one.get("labels") else ""
+        numbers = [safe(one.get(name)) if one.get(name) is not None else "" for name in ("last", "minimum", "maximum")]
+        rows.append((Text.assemble("  ", safe(f"{one['key']}{labels}")), *numbers, f"{one['count']:,}"))
+    table(columns, rows)
+
+
+def _print_iterations(found: Looked, most: int | None) -> None:
+    if not found.iterations:
+        return
+    heading("iterations")
+    best = found.run.get("best_iteration")
+    parameters = _keys(found.iterations, "parameters")
+    results = _keys(found.iterations, "results")
+    columns = [Column("  #", right=True), Column("state")]
+    columns += [Column(key, right=True) for key in (*parameters, *results)]
+    rows = []
+    for one in found.iterations[:most]:
+        number = Text(f"{'★ ' if one['iteration'] == best else '  '}{one['iteration']}", "bold yellow" if one["iteration"] == best else "")
+        cells = [_cell(one["parameters"], key) for key in parameters] + [_cell(one["results"], key) for key in results]
+        rows.append((number, state(one["state"]), *cells))
+    table(columns, rows)
+    if most is not None and len(found.iterations) > most:
+        note(f"  and {len(found.iterations) - most} more: --all shows them")
+
+
+def _keys(rows: list[dict[str, Any]], group: str, most: int = 5) -> list[str]:
+    """The keys that tell rows apart: those whose values differ come first."""
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for key, value in row.get(group, {}).items():
+            values.setdefault(key, set()).add(plain(value))
+    return sorted(values, key=lambda key: len(values[key]) < 2)[:most]
+
+
+def _cell(values: dict[str, Any], key: str) -> str | Text:
+    return safe(values[key]) if key in values else ""
+
+
+def _print_artifacts(artifacts: list[dict[str, Any]]) -> None:
+    if not artifacts:
+        return
+    heading("artifacts")
+    columns = [Column("  "), Column("kind"), Column("size", right=True), Column("version", right=True), Column("sha256")]
+    rows = [
+        (Text.assemble("  ", safe(a["key"])), safe(a["kind"]), size(a["size"]), str(a["version"]), a["digest"][:12] or safe(a["uri"]))
+        for a in artifacts
+    ]
+    table(columns, rows)

@@ -1,0 +1,78 @@
+"""`tracker sync`: deliver what jobs recorded and could not send before they ended."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from tracker.audit.escape import line
+from tracker.cli.screen import Column, bars, print_json, safe, say, table
+from tracker.cli.session import example, json_option, run, target_of, uri_option
+from tracker.delivery import Report, deliver
+from tracker.journal_reader import read_header, scan
+from tracker.settings import Settings, Target, parse_target
+from tracker.transport import open_transport
+
+
+@click.command(epilog=example("tracker sync", "tracker sync --uri http://tracker.lan:8137"))
+@uri_option
+@json_option
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+def sync(uri: str | None, as_json: bool, directory: Path | None) -> None:
+    """Deliver the journals of jobs that have ended. Those of running jobs are left to them.
+
+    Looks in DIRECTORY, else where jobs that record to --uri keep their journals. Delivering twice changes nothing.
+
+    Exit code: 0 everything is delivered, 1 something was refused, damaged, or could not be delivered.
+    """
+    target = target_of(uri)
+    places = [directory] if directory else [target.path / "journals" if target.kind == "directory" else Settings.from_env().journals]
+    found = [(producer, segments) for place in places for producer, segments in scan(place).items()]
+    mine = [segments[0] for _, segments in found if directory or _is_for(segments[0], target)]
+    reports, living = run(partial(_sync, target, mine)) if mine else ([], 0)
+    if as_json:
+        for report in reports:
+            print_json(report)
+    else:
+        _print(reports, living, places[0])
+    sys.exit(1 if any(report.refused or report.damages for report in reports) else 0)
+
+
+def _is_for(journal: Path, target: Target) -> bool:
+    try:
+        return parse_target(read_header(journal)[0].uri).uri == target.uri
+    except (ValueError, OSError):
+        return True  # damaged: delivery will say so
+
+
+async def _sync(target: Target, journals: list[Path]) -> tuple[list[Report], int]:
+    reports: list[Report] = []
+    living = 0
+    async with open_transport(target) as transport:
+        with bars() as moved:
+            for number, journal in enumerate(journals):
+                sent = 0
+
+                def count(more: int, number: int = number) -> None:
+                    nonlocal sent
+                    sent += more
+                    moved(f"journal {number + 1} of {len(journals)}", sent, 0)
+
+                report = await deliver(journal, transport, progress=count)
+                living += report is None
+                reports += [report] if report else []
+    return reports, living
+
+
+def _print(reports: list[Report], living: int, place: Path) -> None:
+    delivered = [report for report in reports if report.delivered or report.damages]
+    if delivered:
+        columns = [Column("journal"), Column("delivered", right=True), Column("refused", right=True), Column("damaged", right=True)]
+        table(
+            columns, [(safe(r.producer), f"{r.delivered:,}", f"{r.refused:,}", f"{sum(d.count for d in r.damages):,}") for r in delivered]
+        )
+    for damage in (damage for report in reports for damage in report.damages):
+        say(line(f"{damage.path} at byte {damage.position}: {damage.reason}, {damage.count} events cannot be read"), style="red")
+    if not reports:
+        say(f"nothing to deliver in {line(str(place))}" + (f"; {living} journals are of running jobs" if living else ""))
