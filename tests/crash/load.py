@@ -40,11 +40,11 @@ def batch(producer: str, first: int, count: int) -> dict[str, Any]:
 class Server:
     """A server on a data directory that is started, killed and started again at one address."""
 
-    def __init__(self, nursery: Nursery, data: Path, *, broken: str = "") -> None:
+    def __init__(self, nursery: Nursery, data: Path, *, broken: str = "", drain: float = 10.0) -> None:
         self.data, self.port = data, 0
         self.child: Child | None = None
         self.running = anyio.Event()
-        self._nursery, self._broken = nursery, broken
+        self._nursery, self._options = nursery, {"broken": broken, "drain": drain}
 
     @property
     def url(self) -> str:
@@ -59,7 +59,7 @@ class Server:
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.child = self._nursery.spawn("serve", data=str(self.data), port=self.port, broken=self._broken)
+        self.child = self._nursery.spawn("serve", data=str(self.data), port=self.port, **self._options)
         url = await to_thread.run_sync(self.child.line)
         assert url.startswith("http"), f"the server did not start: {self._nursery.errors.read_text()[-3000:]}"
         self.port = int(url.rpartition(":")[2])
@@ -161,8 +161,8 @@ class Users:
         with anyio.fail_after(PATIENCE):
             while any(last < self.offset for last in self._seen().values()):
                 await self._progress.wait()
-            while (await self.health())["views"] < self.offset:
-                await anyio.sleep(0.01)  # health has no way to wait
+            while (await self.health())["views"] < self.offset:  # noqa: ASYNC110 - the server is another process
+                await anyio.sleep(0.01)
 
     async def health(self) -> dict[str, Any]:
         """What the server says of itself."""

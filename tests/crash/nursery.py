@@ -62,6 +62,10 @@ class Child:
             self._code = self._nursery.reap(self.pid)
         return self._code
 
+    def stopped(self) -> None:
+        """Wait until it stands still, of a SIGSTOP."""
+        self._nursery.until_stopped(self.pid)
+
     def kill(self) -> None:
         """End it as the kernel does, and return when it is gone."""
         self.send(signal.SIGKILL)
@@ -109,6 +113,11 @@ class Nursery:
         self._socket.send(json.dumps({"reap": pid}).encode())
         return int(self._socket.recv(64))
 
+    def until_stopped(self, pid: int) -> None:
+        """Wait until a child stands still."""
+        self._socket.send(json.dumps({"stopped": pid}).encode())
+        assert os.WIFSTOPPED(int(self._socket.recv(64)))
+
     def close(self) -> None:
         """End all children."""
         for child in self.children:
@@ -130,6 +139,10 @@ def _obey(orders: socket.socket) -> None:
         if "reap" in order:
             _, status = os.waitpid(order["reap"], 0)
             orders.send(str(os.waitstatus_to_exitcode(status)).encode())
+            continue
+        if "stopped" in order:
+            _, status = os.waitpid(order["stopped"], os.WUNTRACED)
+            orders.send(str(status).encode())
             continue
         pid = os.fork()
         if pid == 0:

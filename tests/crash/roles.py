@@ -11,6 +11,7 @@ import anyio
 
 import tracker.server.serve
 from events import types
+from events.errors import EventsError
 from events.lease import hold
 from events.log import open_log
 from events.record import New
@@ -30,11 +31,11 @@ def say(text: object) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-def serve(data: str, port: int, broken: str = "") -> None:
+def serve(data: str, port: int, broken: str, drain: float) -> None:
     """A server; prints its URL when it answers. `broken` names a fault to build into it first."""
     if broken:
         sabotage.FAULTS[broken]()
-    tracker.server.serve.serve(Settings(data=Path(data), port=port, keep_alive=1.0), ready=say)
+    tracker.server.serve.serve(Settings(data=Path(data), port=port, keep_alive=1.0, drain=drain), ready=say)
 
 
 def append(data: str, count: int, size: int = 1, producer: str = "p") -> None:
@@ -49,8 +50,12 @@ def append(data: str, count: int, size: int = 1, producer: str = "p") -> None:
                 await log.append(New(stream="run/p/r", producer=producer, sequence=sequence, events=points(sequence, size)))
                 say(sequence + size - 1)
 
-    with hold(Path(data) / "lease"):
-        anyio.run(main)
+    try:
+        with hold(Path(data) / "lease"):
+            anyio.run(main)
+    except EventsError as error:
+        say(type(error).__name__)
+        sys.exit(1)
 
 
 def points(first: int, count: int) -> list[types.Event | types.Unknown]:
