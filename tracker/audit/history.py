@@ -71,7 +71,7 @@ def _artifact(e: t.ArtifactLogged) -> Iterator[Write]:
         yield f"tags.{e.key}.{e.tag_name}", e.digest or e.uri
 
 
-_WRITES: dict[type, Callable[[Any], Iterable[Write]]] = {
+_WRITES: dict[type[t.Fact], Callable[[Any], Iterable[Write]]] = {
     t.RunCreated: _created,
     t.IterationStarted: _iteration,
     t.BestIterationMarked: lambda e: [("best_iteration", e.iteration)],
@@ -102,6 +102,8 @@ _WRITES: dict[type, Callable[[Any], Iterable[Write]]] = {
     t.TokenRevoked: lambda e: [(f"tokens.{e.id}", UNSET)],
     t.Redacted: lambda e: [("redacted", e.was)],
 }
+# The tags of events that can change a field: a feed of these alone tells the whole history, without a run's millions of points.
+TAGS = tuple(str(kind.__struct_config__.tag) for kind in _WRITES)
 _OF_THE_RUN = (t.BestIterationMarked,)  # says something of the run itself, its `iteration` being the value
 
 
@@ -154,7 +156,7 @@ async def history(events: AsyncIterable[Recorded]) -> AsyncIterator[Change]:
 
 def writes(event: AnyEvent) -> Iterable[Write]:
     """The fields an event writes, each with its value; UNSET removes it."""
-    found = _WRITES.get(type(event))
+    found = None if isinstance(event, t.Unknown) else _WRITES.get(type(event))
     return found(event) if found else ()
 
 

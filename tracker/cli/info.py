@@ -62,7 +62,7 @@ async def _of_directory(data: Path) -> dict[str, Any]:
         "epoch": head.epoch,
         "in_use": is_alive(data / "lease"),
         "log_bytes": _size([data / "log.db", data / "log.db-wal"]),
-        "views_bytes": _size(path for _, _, path in views_files(data)),
+        "views_bytes": _size(Path(f"{path}{end}") for _, _, path in views_files(data) for end in ("", "-wal")),
         "blobs": len(blobs),
         "blobs_bytes": _size(blobs),
         "journals": len(journals),

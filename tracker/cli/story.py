@@ -14,7 +14,7 @@ from rich.text import Text
 from events.record import Recorded
 from tracker.audit.diff import BOOKKEEPING, IDENTITY, Difference, diff
 from tracker.audit.escape import line
-from tracker.audit.history import history
+from tracker.audit.history import TAGS, history
 from tracker.audit.moment import Moment, elapsed, local
 from tracker.audit.replay import Story, paced, tell
 from tracker.cli.found import run_document
@@ -144,7 +144,7 @@ async def _history(uri: str | None, as_json: bool, name: RunName, field: str, it
     rows: list[tuple[str | Text, ...]] = []
     found = False
     async with connect(uri) as transport:
-        async for change in history(feed(transport, stream=name.stream)):
+        async for change in history(feed(transport, stream=name.stream, types=",".join(TAGS))):
             found = True
             if not change.field.startswith(field) or iteration not in (None, change.iteration):
                 continue
