@@ -174,7 +174,10 @@ class _Turn:
         if state:
             row = self.rows.get(COUNTS, self.project, state) or CountRow(project=self.project, state=state)
             row.count += change
-            self.rows.put(COUNTS, row)
+            if row.count:
+                self.rows.put(COUNTS, row)
+            else:
+                self.rows.delete(COUNTS, self.project, state)
 
 
 def _counted(run: RunRow) -> str:
