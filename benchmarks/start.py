@@ -56,7 +56,7 @@ def run(directory: Path) -> list[Figure]:
     anyio.run(_long_log, directory / "long", total)
     (directory / "long" / "views.db").unlink()
     with serving(directory / "long") as server:  # the views are folded once, under the server's own name
-        while server.ask("/v1/info")["views"]["offset"] < total:
+        while server.ask("/v1/info")["views"] < total:
             time.sleep(0.05)
     again = start_ms(directory / "long", 3)
     memory, processor = idle(directory / "fresh")

@@ -14,7 +14,7 @@ import tracker.aio as tracker
 
 async def simulate(frequency: float) -> None:
     """A job that waits more than it computes."""
-    async with await tracker.get_or_create_ctx("wave", project="waves", parameters={"frequency": frequency}) as run:
+    async with tracker.get_or_create_ctx("wave", project="waves", parameters={"frequency": frequency}) as run:
         for step in range(50):
             await anyio.sleep(0.002)
             run.log_metric("height", math.sin(frequency * step / 10), step=step)

@@ -69,7 +69,11 @@ def demo(data: Path | None, port: int) -> None:
         raise click.ClickException(f"{data} is not empty: the demo needs a fresh directory")
     workspace.mkdir(parents=True, exist_ok=True)
     stage = Stage(workspace=workspace, url=f"http://127.0.0.1:{port or free_port()}")
-    if not anyio.run(play, stage, job):
+    try:
+        good = anyio.run(play, stage, job)
+    except aiohttp.ClientError as error:
+        raise click.ClickException(f"the server did not answer as it should: {error}; its log is {workspace / 'server.log'}") from error
+    if not good:
         raise click.ClickException(f"not all of it is true; look into {workspace}")
 
 
@@ -202,12 +206,19 @@ def last_words(path: Path) -> str:
 
 
 async def first_run(http: aiohttp.ClientSession) -> str:
-    """The uid of the first run of the project, from the live feed of events: nobody told the job which uid to take."""
+    """The uid of the first run of the project, from the live feed of events: nobody told the job which uid to take.
+
+    The feed may be ahead of the views; reading the run at the event's offset waits for them.
+    """
     async with http.get("/v1/events", params={"prefix": f"run/{PROJECT}/", "follow": "true"}) as feed:
         feed.raise_for_status()
         async for line in feed.content:
             if line.strip():
-                return str(msgspec.json.decode(line)["stream"].split("/")[2])
+                event = msgspec.json.decode(line)
+                uid = str(event["stream"].split("/")[2])
+                async with http.get(f"/v1/projects/{PROJECT}/runs/{uid}", params={"min_offset": str(event["offset"])}) as reply:
+                    reply.raise_for_status()
+                return uid
     raise click.ClickException("the feed of events ended before the job began")
 
 
