@@ -3,7 +3,7 @@
 One recorder per process and target, shared by all contexts and threads. It never raises into user code for a reason of the tracker's
 own: when the journal cannot be written (disk full, directory gone), events wait in a bounded memory, then are counted, and an
 `EventsMissed` event says how many as soon as it can. The sender, in the background thread, reads the journal's file as any other
-reader would; all that crosses over is "there is something new". A forked child keeps the recorder, with a journal and producer id of its own.
+reader would; all that crosses over is "there is something new". A forked child keeps the recorder, with its own journal and producer.
 """
 
 import os
@@ -45,7 +45,9 @@ class Recorder:
     def _fresh(self) -> None:
         self.producer = new_id()
         self.journal: Journal | None = None
-        self.runs: Counter[tuple[str, str]] = Counter()  # active here, for heartbeats
+        self.runs: dict[
+            tuple[str, str], Callable[[], None]
+        ] = {}  # (project, uid) of runs active here, and what their end with the process is
         self._lock = threading.RLock()
         self._busy = False
         self._deferred: list[tuple[bytes, int, bytes]] = []  # said by a signal handler in the middle of a call
@@ -53,6 +55,7 @@ class Recorder:
         self._held_bytes = 0
         self._missed: Counter[bytes] = Counter()
         self._reason = ""
+        self._complaint = ""
         self._retry_at = 0.0
 
     @property
@@ -88,6 +91,8 @@ class Recorder:
                     self._keep(*self._deferred.pop(0))
             finally:
                 self._busy = False
+        if self._complaint:
+            self._complain()
         self.wake()
         return self.written
 
@@ -169,9 +174,12 @@ class Recorder:
     def _trouble(self, error: OSError) -> None:
         self._retry_at = time.monotonic() + RETRY
         self._reason = f"the journal could not be written: {os.strerror(error.errno) if error.errno else error}"
-        self.complaints.say(
-            "journal", f"the journal in {self.directory} cannot be written ({error}); the job goes on, events may be missed"
-        )
+        self._complaint = f"the journal in {self.directory} cannot be written ({error}); the job goes on"
+
+    def _complain(self) -> None:
+        # Outside the lock: stderr may be a pipe that is emptied by a thread which records.
+        text, self._complaint = self._complaint, ""
+        self.complaints.say("journal", text)
 
 
 def _nobody() -> None:

@@ -1,7 +1,6 @@
 """The seam between the SDK and wherever runs are recorded: a server over HTTP, or a data directory opened in this process.
 
-What goes wrong arrives as the errors of `tracker.errors` and `events.errors`, the same on both sides of a wire. `Unavailable` (with
-its subclass `Unreachable`), `Overloaded`, `LogClosed` and `Failed` may pass with time; the others will not.
+What goes wrong arrives as the errors of `tracker.errors` and `events.errors`, the same on both sides of a wire.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,13 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from events.errors import DirectoryBusy, LogClosed, Overloaded
-from tracker.errors import Failed, Forbidden, Unauthorized, Unavailable
 from tracker.journal_reader import Piece
 from tracker.settings import Settings, Target, parse_target
 
-PASSING = (Unavailable, Overloaded, LogClosed, DirectoryBusy, Failed, OSError, TimeoutError)
-CURABLE = (Unauthorized, Forbidden)  # a person may still give a valid token; the events wait for it
+
+class Reopen(Exception):
+    """The transport should be closed and opened again: what it can do has changed."""
 
 
 class Transport(Protocol):

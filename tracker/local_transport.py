@@ -1,0 +1,126 @@
+"""Recording to, and asking, a data directory from within this process.
+
+The first process to come holds the directory's lease: it opens it as a server does, and its requests go through the same table of routes
+without a wire. The others follow: their journals lie where the holder looks for them, they read the directory, and learn from the
+log what of theirs has arrived. When the lease falls free, a follower asks to be opened again, and becomes the holder.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from events.errors import DirectoryBusy
+from events.lease import hold
+from tracker.app import App, open_app
+from tracker.errors import Unavailable
+from tracker.journal_reader import Piece
+from tracker.keys import OWNER
+from tracker.server.native.routes import TABLE
+from tracker.server.route import dispatch
+from tracker.service.record import decode_record, record
+from tracker.service.replies import Content, Items
+from tracker.settings import Settings, Target
+from tracker.transport import Reopen
+from tracker.wire import MSGPACK
+
+LOOK = 0.05  # seconds between looks at what the holder has stored of ours; it cannot wake us
+LOOK_FOR_LEASE = 20  # looks between tries of the lease
+
+
+class Local:
+    """What holder and follower share: asking an open directory."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: Any = None) -> Any:
+        """The reply of the native API as plain values."""
+        reply = await dispatch(self.app, TABLE, OWNER, method, path, params or {}, body)
+        return msgspec.to_builtins(reply, builtin_types=(bytes,))
+
+    async def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+        """Plain values of a stream of items; chunks of a stream of bytes."""
+        reply = await dispatch(self.app, TABLE, OWNER, "GET", path, params or {})
+        if isinstance(reply, Content):
+            async with aclosing(reply.read(reply.start, reply.end)) as pieces:
+                async for piece in pieces:
+                    yield piece.data
+            return
+        assert isinstance(reply, Items)
+        async with aclosing(reply.source) as items:
+            async for item in items:
+                yield msgspec.to_builtins(item.data, builtin_types=(bytes,))
+
+    async def put_blob(self, digest: str, path: Path) -> None:
+        """Keep a file under its sha256."""
+        await self.app.blobs.put_file(digest, path)
+
+    async def get_blob(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a blob from `start` up to but without `end`."""
+        async for chunk in self.app.blobs.read(digest, start, end):
+            yield chunk
+
+
+class Holder(Local):
+    """This process writes the directory."""
+
+    async def send(self, pieces: Sequence[Piece]) -> int:
+        """Record events in order, exactly once; returns the log's offset that holds all of them."""
+        if self.app.ended.is_set():
+            raise Reopen
+        batches = [{"stream": p.stream, "producer": p.producer, "sequence": p.sequence, "events": p.array()} for p in pieces]
+        request = decode_record(msgspec.msgpack.encode({"batches": batches}), MSGPACK)
+        return (await record(self.app, request, OWNER.name)).offset
+
+    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> None:
+        """Say that these runs (project, uid) are alive."""
+        subjects = [{"project": project, "uid": uid} for project, uid in runs]
+        await self.ask("POST", "/v1/heartbeats", body={"producer": producer, "runs": subjects})
+
+
+class Follower(Local):
+    """Another process writes the directory, and takes over what is in our journal."""
+
+    async def send(self, pieces: Sequence[Piece]) -> int:
+        """Wait until the holder has stored these. Raises Reopen when there is no holder any more."""
+        last, looks = pieces[-1], 0
+        while await self.app.log.position(last.producer) < last.last:
+            looks += 1
+            if looks % LOOK_FOR_LEASE == 0 and _free(self.app.settings.data):
+                raise Reopen
+            await anyio.sleep(LOOK)
+        return (await self.app.log.refresh()).offset
+
+    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> None:
+        """The lease of a run is kept by its holder from the journal alone; there is no other way to it."""
+
+
+def _free(data: Path) -> bool:
+    try:
+        with hold(data / "lease"):
+            return True
+    except DirectoryBusy:
+        return False
+
+
+@asynccontextmanager
+async def open_local(target: Target, settings: Settings) -> AsyncIterator[Holder | Follower]:
+    """A transport to a data directory: its holder, if the lease is free, or a follower."""
+    settings = msgspec.structs.replace(settings, data=target.path)
+    async with AsyncExitStack() as stack:
+        try:
+            local: Holder | Follower = Holder(await stack.enter_async_context(open_app(settings)))
+        except DirectoryBusy:
+            local = Follower(await _follow(stack, settings))
+        yield local
+
+
+async def _follow(stack: AsyncExitStack, settings: Settings) -> App:
+    try:
+        return await stack.enter_async_context(open_app(settings, write=False))
+    except (OSError, ValueError, msgspec.MsgspecError) as error:  # its holder is still making it
+        raise Unavailable(f"{settings.data} is not ready to be read: {error}") from error

@@ -1,0 +1,175 @@
+"""Shipping a live journal: everything new, in big requests, in order, for as long as it takes.
+
+The sender runs in the portal's loop. It sleeps until the recorder says there is something, lingers a moment so that many calls become one
+request, and sends. Trouble that may pass is waited out with growing, jittered pauses; the events stay in the journal. What was acknowledged
+is known here only: after a crash the whole journal is offered again, and the log drops what it has.
+"""
+
+import random
+import time
+from collections.abc import Callable
+
+import anyio
+import anyio.to_thread
+
+from tracker.delivery import Shipper, deliver, requests
+from tracker.journal_reader import JournalReader, is_alive, read_header, scan
+from tracker.recorder import Recorder
+from tracker.settings import Settings, Target
+from tracker.transport import Reopen, Transport, open_transport
+
+LINGER = 0.02  # seconds in which calls gather into one request
+SYNC = 0.25  # seconds after which what was said survives a power cut
+BEAT = 10.0  # seconds between heartbeats
+LONGEST_PAUSE = 30.0
+
+
+class Sender:
+    """Delivers one recorder's journal. Lives in the loop; `acknowledged`, `offset` and `reachable` may be read from any thread."""
+
+    def __init__(self, recorder: Recorder, target: Target, settings: Settings, arm: Callable[[Callable[[], None]], None]) -> None:
+        self.acknowledged = 0  # sequence of the last event known to be stored at the target
+        self.offset = 0  # of the target's log
+        self.reachable: bool | None = None  # None until the first answer
+        self.transport: Transport | None = None
+        self._recorder, self._target, self._settings, self._arm = recorder, target, settings, arm
+        self._news = anyio.Event()
+        self._dirty = anyio.Event()
+        self._progress = anyio.Event()
+        self._hurry = False
+        self._reader: JournalReader | None = None
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Ship for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._sync_for_ever)
+            while True:
+                try:
+                    async with open_transport(self._target, self._settings) as transport:
+                        await self._serve(transport)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on, and what it says is kept
+                    cause: BaseException = error
+                    while isinstance(cause, BaseExceptionGroup):
+                        cause = cause.exceptions[0]
+                    if not isinstance(cause, Reopen):
+                        await self._pause(cause)
+
+    async def flush(self, timeout: float) -> bool:
+        """Wait until all that is recorded now is stored at the target; False when that takes longer."""
+        sequence = self._recorder.written
+        self._hurry = True
+        self._woken()
+        with anyio.move_on_after(timeout):
+            while self.acknowledged < sequence or self._recorder.troubled:
+                await self._progress.wait()
+            return True
+        return False
+
+    async def ready(self, timeout: float) -> Transport:
+        """The open transport. Raises TimeoutError."""
+        with anyio.fail_after(timeout):
+            while self.transport is None:
+                await self._progress.wait()
+        return self.transport
+
+    async def _serve(self, transport: Transport) -> None:
+        self.transport = transport
+        self._advance()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._beat_for_ever, transport)
+                tasks.start_soon(self._deliver_orphans, transport)
+                while True:
+                    await self._wait_for_news()
+                    await self._ship(transport)
+        finally:
+            self.transport = None
+
+    async def _ship(self, transport: Transport) -> None:
+        if self._reader is None:
+            (first, *_) = scan(self._recorder.directory)[self._recorder.producer]
+            self._reader = JournalReader(first)
+        try:
+            shipper = Shipper(transport, self._recorder.directory)
+            while pieces := self._reader.read():
+                for request in requests(pieces):
+                    self.offset = max(self.offset, await shipper.ship(request))
+                    self._acknowledge(request[-1].last)
+        except BaseException:
+            self._reader = None  # begin again at the first event not yet acknowledged
+            raise
+        if shipper.refused:
+            self._recorder.complaints.say(
+                "refused", f"{shipper.refused} events were refused; they are in {self._recorder.producer}.rejected"
+            )
+
+    def _acknowledge(self, sequence: int) -> None:
+        self.acknowledged, self.reachable, self._failures = max(sequence, self.acknowledged), True, 0
+        if self._recorder.journal is not None:
+            self._recorder.journal.acknowledge(sequence)
+        self._recorder.complaints.over("sending", "recording reaches its target again")
+        self._advance()
+
+    def _advance(self) -> None:
+        progress, self._progress = self._progress, anyio.Event()
+        progress.set()
+
+    async def _wait_for_news(self) -> None:
+        self._hurry = False
+        self._news = anyio.Event()
+        self._arm(self._woken)
+        if self._recorder.written <= self.acknowledged:
+            await self._news.wait()
+        if not self._hurry:
+            await anyio.sleep(LINGER)
+
+    def _woken(self) -> None:
+        self._news.set()
+        self._dirty.set()
+
+    async def _pause(self, error: BaseException) -> None:
+        self.reachable = False
+        self._failures += 1
+        self._advance()
+        what = str(error) or type(error).__name__
+        self._recorder.complaints.say("sending", f"{what}; events are kept in {self._recorder.directory} until they can be delivered")
+        longest = min(LONGEST_PAUSE, 0.2 * 2 ** min(self._failures, 10))
+        asked = float(getattr(error, "retry_after", 0.0))
+        await anyio.sleep(max(asked, random.uniform(longest / 2, longest)))
+
+    async def _sync_for_ever(self) -> None:
+        """Sync the journal a moment after it changed; also brings back what waits in memory for a full disk."""
+        while True:
+            await self._dirty.wait()
+            self._dirty = anyio.Event()
+            await anyio.sleep(SYNC)
+            await anyio.to_thread.run_sync(self._recorder.sync)
+            self._arm(self._woken)
+            if self._recorder.troubled:
+                self._dirty.set()
+
+    async def _beat_for_ever(self, transport: Transport) -> None:
+        while True:
+            await anyio.sleep(BEAT)
+            if runs := list(self._recorder.runs):
+                await transport.beat(self._recorder.producer, runs)
+
+    async def _deliver_orphans(self, transport: Transport) -> None:
+        """Deliver what dead processes left here for the same target."""
+        for segments in scan(self._recorder.directory).values():
+            try:
+                mine = read_header(segments[0])[0].uri == self._recorder.uri
+            except (ValueError, OSError):
+                continue  # for `tracker sync`, which says what is wrong with it
+            if mine and not is_alive(segments[-1]):
+                await deliver(segments[0], transport)
+
+    async def settle(self, bound: float) -> bool:
+        """At the end of the process: wait at most `bound` seconds for what is recorded here, and in forked children that have ended."""
+        until = time.monotonic() + (0.0 if self.reachable is False else bound)
+        done = await self.flush(max(0.0, until - time.monotonic()))
+        if done and self.transport is not None:
+            with anyio.move_on_after(max(0.0, until - time.monotonic())):
+                await self._deliver_orphans(self.transport)
+        return done
