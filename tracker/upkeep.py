@@ -1,9 +1,8 @@
-"""What runs beside the requests as long as a directory is open: journals being drained, leases being
-watched.
-"""
+"""What runs beside the requests as long as a directory is open: journals being drained, leases being watched."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,6 +10,7 @@ import msgspec
 import structlog
 
 from events.errors import EventsError, LogClosed
+from tracker.beside import beside
 from tracker.directory import App
 from tracker.drain import Drain
 from tracker.errors import TrackerError
@@ -26,12 +26,8 @@ LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leav
 @asynccontextmanager
 async def keep_writing(app: App) -> AsyncIterator[None]:
     """The tasks of a directory's one writer."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(app.leases.watch, app.lose)
-        tasks.start_soon(_drain, app)
-        tasks.start_soon(_mind, app)
+    async with beside(partial(app.leases.watch, app.lose), partial(_drain, app), partial(_mind, app)):
         yield
-        tasks.cancel_scope.cancel()
 
 
 async def _mind(app: App) -> None:

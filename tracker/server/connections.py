@@ -11,12 +11,15 @@ from time import monotonic
 from typing import Any
 
 import anyio
+import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 from tracker.settings import Settings
+from tracker.wire import encode_json
 
+logger = structlog.get_logger("tracker.connections")
 SWEEP = 1.0
 SEND_BUFFER = 64 * 1024  # of the kernel, for one who follows; what such a one can cost is this and the transport's own 64 KiB
 
@@ -58,6 +61,23 @@ class Connection(RequestHandler):
                 self.header_since = 0.0
             elif not self.header_since:
                 self.header_since = self.idle_since
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """Answer what is not even HTTP, or what the edge could not answer, in the form of all errors; the parser's words stay in our
+        log."""
+        logger.info("malformed", status=status, peer=self.peer, error=str(exc)[:256])
+        body = {"error": {"code": "malformed", "message": "this is not a well-formed HTTP/1.1 request", "detail": {}}}
+        response = web.Response(
+            status=status, body=encode_json(body), headers={"Server": "run-tracker", "Content-Type": "application/json"}
+        )
+        response.force_close()
+        return response
 
     @property
     def waiting(self) -> bool:

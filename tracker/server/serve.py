@@ -5,6 +5,7 @@ they resume elsewhere, and what the log had accepted is committed before the pro
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ import anyio
 import structlog
 
 from tracker.app import App, open_app
+from tracker.beside import beside
 from tracker.errors import InvalidRequest
 from tracker.server.connections import Connections
 from tracker.server.guards import is_loopback, names
@@ -44,8 +46,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         port = int(sock.getsockname()[1])
         edge = Edge(app, TABLE, names(settings.host, port, settings.hosts))
         connections = Connections(settings, edge.handle)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connections.sweep)
+        async with beside(connections.sweep):
             server = await asyncio.get_running_loop().create_server(connections.protocol, sock=sock, backlog=BACKLOG)
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             try:
@@ -55,7 +56,6 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                     server.close()
                     await connections.drain(settings.drain)
                     await server.wait_closed()
-                tasks.cancel_scope.cancel()
 
 
 def refuse_open_door(app: App) -> None:
@@ -95,6 +95,7 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
                     logger.info("stopping", seconds=settings.drain)
 
     configure()
+    os.umask(0o077)  # what the tracker keeps is its owner's
     anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
 
 

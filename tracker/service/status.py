@@ -8,7 +8,8 @@ from tracker.version import version
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """Whether requests can be served. `status` is ok, or behind when a projection stopped and its views stand still."""
+    """Whether requests can be served. `status` is ok; rebuilding while new views are built beside those that answer; behind when a
+    projection or the disk of the views stopped, so that they stand still."""
 
     status: str
     version: str
@@ -44,8 +45,9 @@ async def health(app: App, _request: object) -> Health:
     failure = app.log.failure
     if failure is not None:
         raise Unavailable("the log has stopped recording; start the server again", retry_after=5.0)
-    stopped = any(health.error for health in app.views.health.values())
-    return Health(status="behind" if stopped else "ok", version=version(), offset=app.log.head.offset, views=app.views.offset)
+    stopped = app.views.trouble or any(health.error for health in app.views.health.values())
+    status = "behind" if stopped else "rebuilding" if app.views.rebuilding else "ok"
+    return Health(status=status, version=version(), offset=app.log.head.offset, views=app.views.offset)
 
 
 async def live(_app: App, _request: object) -> str:

@@ -1,0 +1,148 @@
+"""Artifacts: what runs made, listed by run or by project, and their bytes."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from projections.reads import artifacts as reads
+from projections.reads.artifacts import Artifact, ArtifactPage
+from projections.views import Views
+from tracker.directory import App
+from tracker.errors import NotFound
+from tracker.service import asking
+from tracker.service.asking import Limit, Offset, OfRun, found, the_run, views_of_all
+from tracker.service.content import blob_content
+from tracker.service.replies import Content
+
+Version = Annotated[int, Meta(ge=0, lt=2**63 - 1)]
+
+
+class ListProjectArtifacts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The artifacts of a project that all conditions given hold for, older than `before`; `tag` latest lists the newest of each key."""
+
+    project: str
+    key: str = ""
+    kind: str = ""
+    tag: str = ""
+    deleted: bool = False
+    before: Offset = 0
+    limit: Limit = 100
+    at: str = ""
+    min_offset: Offset = 0
+
+
+class ListRunArtifacts(OfRun, kw_only=True, forbid_unknown_fields=True):
+    """The artifacts a run logged, those of its iterations included unless one is named."""
+
+    iteration: asking.Iteration | None = None
+    key: str = ""
+    kind: str = ""
+    tag: str = ""
+    deleted: bool = False
+    before: Offset = 0
+    limit: Limit = 1000
+
+
+class GetArtifact(OfRun, kw_only=True, forbid_unknown_fields=True):
+    """An artifact of a run: the newest of the key, unless a version (of the project), a tag or an iteration is named."""
+
+    key: str
+    iteration: asking.Iteration | None = None
+    version: Version = 0
+    tag: str = ""
+
+
+class GetProjectArtifact(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An artifact of a project: the latest of the key, unless a version or a tag is named."""
+
+    project: str
+    key: str
+    version: Version = 0
+    tag: str = ""
+    at: str = ""
+    min_offset: Offset = 0
+
+
+async def list_project_artifacts(app: App, request: ListProjectArtifacts) -> ArtifactPage:
+    """The artifacts of a project, the newest first."""
+    async with views_of_all(app, request.at, request.min_offset) as views:
+        return await reads.list_artifacts(
+            views,
+            request.project,
+            key=request.key or None,
+            kind=request.kind or None,
+            tag=request.tag or None,
+            deleted=request.deleted,
+            before=request.before,
+            limit=request.limit,
+        )
+
+
+async def list_run_artifacts(app: App, request: ListRunArtifacts) -> ArtifactPage:
+    """The artifacts of a run, the newest first. Raises NotFound."""
+    async with views_of_all(app, request.at, request.min_offset) as views:  # versions are counted across runs
+        await the_run(app, views, request.project, request.uid)
+        return await reads.list_artifacts(
+            views,
+            request.project,
+            uid=request.uid,
+            iteration=request.iteration,
+            key=request.key or None,
+            kind=request.kind or None,
+            tag=request.tag or None,
+            deleted=request.deleted,
+            before=request.before,
+            limit=request.limit,
+        )
+
+
+async def get_artifact(app: App, request: GetArtifact) -> Artifact:
+    """One version of an artifact of a run. Raises NotFound."""
+    async with views_of_all(app, request.at, request.min_offset) as views:  # versions are counted across runs
+        await the_run(app, views, request.project, request.uid)
+        return await found(app, views, lambda: _of_run(views, request), f"artifact {request.key} of run {request.project}/{request.uid}")
+
+
+async def _of_run(views: Views, request: GetArtifact) -> Artifact | None:
+    artifact = await reads.get_artifact(
+        views,
+        request.project,
+        request.key,
+        version=request.version or None,
+        tag=request.tag or None,
+        uid=request.uid,
+        iteration=request.iteration,
+    )
+    if artifact is None or artifact.uid != request.uid:
+        return None
+    return artifact if request.iteration in (None, artifact.iteration) else None
+
+
+async def get_artifact_content(app: App, request: GetArtifact) -> Content:
+    """Its bytes. Raises NotFound, also when they are elsewhere: a location is told, never followed."""
+    return await _content(app, await get_artifact(app, request))
+
+
+async def get_project_artifact(app: App, request: GetProjectArtifact) -> Artifact:
+    """One version of an artifact of a project. Raises NotFound."""
+    version, tag = request.version or None, request.tag or None
+    async with views_of_all(app, request.at, request.min_offset) as views:
+        return await found(
+            app,
+            views,
+            lambda: reads.get_artifact(views, request.project, request.key, version=version, tag=tag),
+            f"artifact {request.key} in project {request.project}",
+        )
+
+
+async def get_project_artifact_content(app: App, request: GetProjectArtifact) -> Content:
+    """Its bytes. Raises NotFound."""
+    return await _content(app, await get_project_artifact(app, request))
+
+
+async def _content(app: App, artifact: Artifact) -> Content:
+    if not artifact.digest:
+        raise NotFound("the bytes of this artifact are not kept here", uri=artifact.uri)
+    name = (artifact.path or artifact.key).replace("\\", "/").rpartition("/")[2]
+    return await blob_content(app, artifact.digest, filename=name[:255])
