@@ -30,7 +30,7 @@ def hold(path: Path) -> Iterator[None]:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     held = {fd}
 
-    def release() -> None:
+    def let_go() -> None:
         with suppress(KeyError):
             os.close(held.pop())
 
@@ -39,14 +39,16 @@ def hold(path: Path) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DirectoryBusy(str(path.parent), _named(os.pread(fd, 4096, 0))) from error
-        # A forked child shares the lock: it must not keep it when its parent has died.
-        os.register_at_fork(after_in_child=release)
+        # A forked child shares the lock: it must not keep it when its parent has died, nor may it unlock it.
+        os.register_at_fork(after_in_child=let_go)
         me = msgspec.json.encode(Holder(pid=os.getpid(), host=socket.gethostname()))
         os.ftruncate(fd, 0)
         os.pwrite(fd, me + b"\n", 0)
         yield
     finally:
-        release()
+        if held:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        let_go()
 
 
 def _named(content: bytes) -> str:

@@ -96,9 +96,9 @@ class EventLog(LogReader):
     async def _commit_what_comes(self) -> None:
         try:
             while self._queue or not self._closing:
-                if group := self._take():
+                if self._queue:
                     async with self._committing:
-                        await self._commit(group)
+                        await self._commit(self._take())
                 else:
                     await self._wake.wait()
         except Exception as error:  # noqa: BLE001 - whatever failed, nothing may be written after it

@@ -28,6 +28,14 @@ CREATE TABLE head (
 
 INSERT INTO head VALUES (1, 0, zeroblob(32), 0, 0);
 
+-- INSERT OR REPLACE deletes without asking the trigger for deletes.
+CREATE TRIGGER batch_is_never_replaced BEFORE INSERT ON batch
+WHEN EXISTS (SELECT 1 FROM batch WHERE offset = new.offset)
+  OR EXISTS (SELECT 1 FROM batch WHERE producer = new.producer AND sequence = new.sequence)
+BEGIN
+    SELECT RAISE(ABORT, 'the log is append-only: a batch is never replaced');
+END;
+
 CREATE TRIGGER batch_is_never_deleted BEFORE DELETE ON batch
 BEGIN
     SELECT RAISE(ABORT, 'the log is append-only: a batch is never deleted');
@@ -41,6 +49,11 @@ WHEN new.original IS NULL
      IS NOT (old.offset, old.count, old.stream, old.version, old.recorded_at, old.actor, old.producer, old.sequence, old.digest)
 BEGIN
     SELECT RAISE(ABORT, 'the log is append-only: a batch is never updated');
+END;
+
+CREATE TRIGGER head_is_never_replaced BEFORE INSERT ON head
+BEGIN
+    SELECT RAISE(ABORT, 'the log is append-only: it has one head');
 END;
 
 CREATE TRIGGER head_is_never_deleted BEFORE DELETE ON head
