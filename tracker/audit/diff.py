@@ -1,7 +1,7 @@
 """What differs between two states of a run, or between two runs.
 
 A state is a plain document, as the API gives it for a run at any moment. It is flattened to fields named by their path
-(`parameters.lr`, `results.acc`, `metrics.loss`), so that two states compare field by field; a list is one value.
+(`parameters.lr`, `results.acc`, `metrics.loss`), so that two states compare field by field; a list of values is one value.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -27,11 +27,15 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a document by their path. Empty groups vanish: a run without labels has no field `labels`."""
+    """Leaves of a document by their path; items of a list of documents by their number, from 1. Empty groups vanish: a run without
+    labels has no field `labels`."""
     fields: dict[str, Any] = {}
     for key, value in document.items():
         if isinstance(value, Mapping):
             fields.update(flatten(value, f"{prefix}{key}."))
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value, 1):
+                fields.update(flatten(item, f"{prefix}{key}.{number}."))
         elif value != []:
             fields[f"{prefix}{key}"] = value
     return fields

@@ -95,8 +95,4 @@ def plain(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    return (
-        msgspec.json.encode(value).decode()
-        if isinstance(value, dict | list)
-        else {None: "null", True: "true", False: "false"}.get(value, str(value))
-    )
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else msgspec.json.encode(value).decode()

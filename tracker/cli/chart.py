@@ -8,7 +8,7 @@ import click
 
 from tracker.audit.chart import chart as draw
 from tracker.audit.escape import line
-from tracker.cli.found import find_run, page
+from tracker.cli.found import find_run, series_of
 from tracker.cli.items import RunName, run_argument
 from tracker.cli.screen import Failed, print_json, say
 from tracker.cli.session import connect, example, json_option, run, uri_option
@@ -42,7 +42,7 @@ def chart(uri: str | None, as_json: bool, run_name: RunName, key: str, iteration
 async def _points(uri: str | None, name: RunName, key: str, iteration: int, points: int) -> dict[str, Any]:
     async with connect(uri) as transport:
         name = await find_run(transport, name)
-        series = await page(transport, name, "metrics", iteration=iteration)
+        series = await series_of(transport, name, iteration)
         if not any(one["key"] == key for one in series):
             there = ", ".join(sorted({str(one["key"]) for one in series})) or "none"
             where = f"iteration {iteration} of {name}" if iteration else str(name)

@@ -1,6 +1,5 @@
 """Finding runs: the document of a run as it is or was, and a helpful answer when the name is not quite right."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -58,11 +57,33 @@ async def run_document(transport: Transport, name: RunName, iteration: int = 0, 
     return dict(await transport.ask("GET", name.path, params))
 
 
-async def page(transport: Transport, name: RunName, part: str, **params: str | int) -> list[dict[str, Any]]:
-    """The list under a run's path: iterations, metrics or artifacts."""
-    reply: Mapping[str, Any] = await transport.ask("GET", f"{name.path}/{part}", {key: str(value) for key, value in params.items()})
-    (items,) = (value for value in reply.values() if isinstance(value, list))
-    return list(items)
+async def iterations_of(transport: Transport, name: RunName) -> list[dict[str, Any]]:
+    """All iterations of a run, in order."""
+    found: list[dict[str, Any]] = []
+    after = 0
+    while True:
+        reply = await transport.ask("GET", f"{name.path}/iterations", {"after": str(after)})
+        found += reply["iterations"]
+        after = reply["next_after"]
+        if not after:
+            return found
+
+
+async def artifacts_of(transport: Transport, name: RunName) -> list[dict[str, Any]]:
+    """All artifacts of a run and its iterations, the first one first."""
+    found: list[dict[str, Any]] = []
+    before = 0
+    while True:
+        reply = await transport.ask("GET", f"{name.path}/artifacts", {"before": str(before)} if before else {})
+        found += reply["artifacts"]
+        before = reply["before"]
+        if not before:
+            return found[::-1]
+
+
+async def series_of(transport: Transport, name: RunName, iteration: int) -> list[dict[str, Any]]:
+    """The series of a run or an iteration."""
+    return list((await transport.ask("GET", f"{name.path}/metrics", {"iteration": str(iteration)}))["metrics"])
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -77,7 +98,7 @@ class Looked(msgspec.Struct, frozen=True):
 async def look(transport: Transport, name: RunName, iteration: int) -> Looked:
     """A run with its iterations, series and artifacts."""
     run = await run_document(transport, name, iteration)
-    iterations = await page(transport, name, "iterations") if run.get("children") else []
-    metrics = await page(transport, name, "metrics", iteration=iteration)
-    artifacts = await page(transport, name, "artifacts")
+    iterations = await iterations_of(transport, name) if run.get("children") and not iteration else []
+    metrics = await series_of(transport, name, iteration)
+    artifacts = await artifacts_of(transport, name)
     return Looked(run, iterations, metrics, [one for one in artifacts if not iteration or one.get("iteration") == iteration])

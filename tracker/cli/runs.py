@@ -38,7 +38,7 @@ _SHOWN = 4  # parameters, and results, that a row has room for
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @click.option("--iterations", is_flag=True, help="Child iterations, too.")
-@click.option("--deleted", is_flag=True, help="Runs in the trash instead.")
+@click.option("--deleted", is_flag=True, help="Runs in the trash, too.")
 @click.option("--at", "moment", type=MomentType(), help="As it was then: an offset, a time, or an age such as 2h.")
 def runs(
     uri: str | None,
@@ -101,8 +101,8 @@ async def _found(uri: str | None, project: str | None, params: dict[str, str], m
 
 
 def _table(rows: list[dict[str, Any]]) -> tuple[list[Column], list[tuple[str | Text, ...]]]:
-    columns = [Column("run", fold=True), Column("name"), Column("state"), Column("started"), Column("took", right=True)]
-    columns += [Column("parameters", fold=True), Column("results", fold=True)]
+    columns = [Column("run"), Column("name", most=24), Column("state"), Column("started", spare=2), Column("took", right=True, spare=1)]
+    columns += [Column("parameters", most=48, spare=3), Column("results", most=60)]
     return columns, [
         (
             Text(f"{line(one['project'])}/{line(one['uid'])}" + (f"#{one['iteration']}" if one.get("iteration") else ""), "cyan"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -57,7 +58,7 @@ def state(name: str) -> Text:
 
 def say(*parts: str | Text | tuple[str, str], style: str = "") -> None:
     """One line of output; text that a job wrote must be `safe` already."""
-    out().print(Text.assemble(*parts, style=style))
+    out().print(Text.assemble(*parts, style=style), soft_wrap=True)
 
 
 def heading(text: str) -> None:
@@ -67,29 +68,42 @@ def heading(text: str) -> None:
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a table; `right` is for numbers, `fold` for the one that may take several lines."""
+    """A column of a table; `right` is for numbers, `fold` for what may take several lines, `most` is a width beyond which it is cut,
+    and `spare` for what is left out first where the terminal is narrow (the highest goes first)."""
 
     name: str
     right: bool = False
     fold: bool = False
-    style: str = ""
+    most: int | None = None
+    spare: int = 0
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]], *, head: bool = True) -> None:
     """A calm table: no frame, a dim head. Plain `str` cells are ours; those of jobs come as `safe`."""
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    kept = _fitting(columns, cells) if out().is_terminal else range(len(columns))
     grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=head, header_style="dim")
-    for column in columns:
+    for column in (columns[i] for i in kept):
         grid.add_column(
             column.name,
             justify="right" if column.right else "left",
-            style=column.style,
+            max_width=column.most if out().is_terminal else None,
             overflow="fold" if column.fold or not out().is_terminal else "ellipsis",
             no_wrap=not column.fold,
         )
-    for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    for row in cells:
+        grid.add_row(*(row[i] for i in kept))
     # In a pipe a table is as wide as it needs to be: nothing is cut there.
     out().print(grid, width=None if out().is_terminal else 10_000, crop=False)
+
+
+def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> list[int]:
+    """The columns there is room for: spare ones are left out until the rest fits, or none is left to leave out."""
+    widths = [min(max([cell_len(c.name), *(row[i].cell_len for row in cells)]), c.most or 10_000) + 3 for i, c in enumerate(columns)]
+    kept = list(range(len(columns)))
+    while sum(widths[i] for i in kept) - 3 > out().width and any(columns[i].spare for i in kept):
+        kept.remove(max(kept, key=lambda i: columns[i].spare))
+    return kept
 
 
 def fields(values: dict[str, Any], *, indent: int = 2) -> None:

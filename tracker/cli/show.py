@@ -32,7 +32,7 @@ def show(uri: str | None, as_json: bool, run_name: RunName, iteration: int, ever
     if as_json:
         print_json(found)
         return
-    print_run(found.run)
+    print_run(found.run, time_ns())
     _print_metrics(found.metrics)
     _print_iterations(found, None if everything else _ROWS)
     _print_artifacts(found.artifacts)
@@ -43,12 +43,12 @@ async def _look(uri: str | None, name: RunName, iteration: int) -> Looked:
         return await look(transport, await find_run(transport, name), iteration)
 
 
-def print_run(document: dict[str, Any]) -> None:
-    """The run itself: who, when, and its fields."""
+def print_run(document: dict[str, Any], now: int) -> None:
+    """The run itself: who, when, and its fields; `now` (ns) is how long a running one has run."""
     iteration = f"#{document['iteration']}" if document.get("iteration") else ""
     name = f"  {line(document['name'])}" if document.get("name") else ""
     say((f"{document['project']}/{document['uid']}{iteration}", "bold cyan"), (name, "bold"), "  ", state(document["state"]))
-    say(_times(document), style="dim")
+    say(_times(document, now), style="dim")
     if document.get("deleted"):
         say(f"in the trash since {local(document['deleted'])}", style="yellow")
     for group in ("parameters", "results", "labels", "annotations", "inputs"):
@@ -62,16 +62,16 @@ def print_run(document: dict[str, Any]) -> None:
         say("  ", Text(line(text), "dim"))
 
 
-def _times(document: dict[str, Any]) -> str:
+def _times(document: dict[str, Any], now: int) -> str:
     started = document.get("started_at") or document.get("created_at") or 0
     ended = document.get("ended_at") or 0
     parts = [f"started {local(started)}" if started else "not started"]
     if started:
-        parts.append(f"took {elapsed(ended - started)}" if ended else f"for {elapsed(time_ns() - started)} now")
+        parts.append(f"took {elapsed(ended - started)}" if ended else f"running for {elapsed(now - started)}")
     if document.get("user"):
         parts.append(f"by {line(document['user'])}")
     if document.get("children"):
-        parts.append(f"{document['children']} iterations")
+        parts.append(f"{document['children']} iteration" + ("s" if document["children"] > 1 else ""))
     for count, what in (("late", "events after its end"), ("refused", "events refused"), ("missed", "events lost by its journal")):
         if document.get(count):
             parts.append(f"{document[count]:,} {what}")

@@ -1,5 +1,6 @@
 """`tracker replay`, `tracker history` and `tracker diff`: what happened, who did it, and what it changed."""
 
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -23,6 +24,8 @@ from tracker.cli.screen import TONES, Column, Failed, note, print_json, safe, sa
 from tracker.cli.session import connect, example, json_option, run, uri_option
 from tracker.cli.show import print_run
 from tracker.transport import Transport
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @click.command(epilog=example("tracker replay digits/4f2a --speed 10", "tracker replay digits/4f2a --at '10m ago'"))
@@ -64,7 +67,7 @@ async def _state(uri: str | None, as_json: bool, name: RunName, moment: Moment, 
     if as_json:
         print_json(document)
         return
-    print_run(document)
+    print_run(document, document["updated_at"])
     note(f"as it was {_when(moment)}")
 
 
@@ -152,7 +155,7 @@ async def _history(uri: str | None, as_json: bool, name: RunName, field: str, it
                 print_json(change)
                 continue
             where = f"#{change.iteration} " if change.iteration else ""
-            values = Text.assemble(_value(change.before), (" → ", "dim"), _value(change.after))
+            values = Text.assemble(_value(change.before, change.field), (" → ", "dim"), _value(change.after, change.field))
             rows.append((str(change.offset), local(change.recorded_at), safe(where + change.field), values, safe(change.by)))
         if not found:
             await run_document(transport, name)
@@ -169,8 +172,12 @@ async def _history(uri: str | None, as_json: bool, name: RunName, field: str, it
         table(columns, rows)
 
 
-def _value(value: Any) -> Text:
-    return Text("–", "dim") if value is UNSET else safe(value)
+def _value(value: Any, field: str = "") -> Text:
+    if value is UNSET:
+        return Text("–", "dim")
+    if field.endswith("_at") and isinstance(value, int):
+        return safe(local(value))
+    return safe(f"{value[:12]}…" if isinstance(value, str) and _DIGEST.fullmatch(value) else value)
 
 
 @click.command(
@@ -200,7 +207,7 @@ def diff_(
             print_json(difference)
     elif found:
         names = (str(run_name), str(other)) if other else (_when(start) if start else "", _when(end) if end else "now")
-        rows = [(safe(d.field), _value(d.before), _value(d.after)) for d in found]
+        rows = [(safe(d.field), _value(d.before, d.field), _value(d.after, d.field)) for d in found]
         table([Column("field", fold=True), Column(names[0], fold=True), Column(names[1], fold=True)], rows)
     else:
         say("no difference")
