@@ -130,7 +130,7 @@ def _keys(order: Sequence[Order], params: Params, first: int = 0) -> tuple[list[
         field = one.field
         if field.kind != ATTRIBUTE:
             value = f"o{n}.value"
-            joins += f" LEFT JOIN run_values o{n} ON o{n}.run = r.id AND o{n}.kind = ? AND o{n}.key = ?"
+            joins += f" LEFT JOIN run_values o{n} ON o{n}.run = +r.id AND o{n}.kind = ? AND o{n}.key = ?"
             params += [field.kind, field.key]
             keys.append(_Key(f"CASE WHEN {value} IS NULL THEN 2 WHEN {value} >= '' THEN 1 ELSE 0 END", value, one.descending))
         else:
