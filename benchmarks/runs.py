@@ -15,7 +15,7 @@ parameters = {f"p{i}": i / 7 for i in range(10)}
 labels = {f"l{i}": f"value {i}" for i in range(5)}
 began = time.perf_counter()
 for number in range(count):
-    with tracker.get_or_create_ctx(f"run {number}", project="bench", uid=f"r{number:06d}", parameters=parameters, labels=labels) as run:
+    with tracker.get_or_create_ctx(f"run {number}", project="bench", parameters=parameters, labels=labels) as run:
         for i in range(10):
             run.log_metric(f"m{i}", number / (i + 1), step=i)
 run.commit()
