@@ -183,7 +183,7 @@ async def _send_content(
         if status == 206:
             headers["Content-Range"] = f"bytes {span[0]}-{(span[1] or 0) - 1}/{content.size}"
     response = web.StreamResponse(status=status, headers=headers)
-    if span[1] is not None and not sse and status != 304:
+    if span[1] is not None and content.exact and not sse and status != 304:
         response.content_length = span[1] - span[0]
     if status == 304:
         return web.Response(status=304, headers=headers)

@@ -13,6 +13,7 @@ import msgspec
 from events.errors import (
     Corrupt,
     DirectoryBusy,
+    DiskFull,
     EventsError,
     InvalidEvent,
     LogClosed,
@@ -84,6 +85,8 @@ def _of_log(error: EventsError) -> Problem:
             return Problem(status=409, code="version_conflict", message=message, detail=detail)
         case Overloaded():
             return _retry(429, "overloaded", message, error.retry_after)
+        case DiskFull():
+            return _retry(507, "storage_full", "the server's disk is full: reads go on, writes have to wait", error.retry_after)
         case LogClosed():
             return _retry(503, "log_closed", "the server has stopped recording; start it again", 5.0)
         case DirectoryBusy():

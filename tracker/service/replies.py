@@ -39,6 +39,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     end: int | None
     size: int
     ranged: bool = False
+    exact: bool = True  # whether `end - start` is what is sent; not when some is left out
     digest: str = ""
     media: str = "application/octet-stream"
     filename: str = ""

@@ -8,7 +8,7 @@ from projections.reads.runs import Run
 from projections.reads.search import RunPage
 from tracker.server.openapi import describe_api
 from tracker.server.route import Nothing, Route, Table
-from tracker.service import access, artifacts, content, feed, heartbeats, projects, record, runs, status
+from tracker.service import access, artifacts, console, content, feed, heartbeats, projects, record, runs, status
 
 _look = partial(Route, method="GET", role="viewer")
 _send = partial(Route, method="POST", role="writer")
@@ -62,6 +62,7 @@ RUNS = (
     _send(path=_RUN + "/restore", handler=runs.restore_run, request=runs.NameRun, reply=Run),
     _look(path=_RUN + "/iterations", handler=runs.list_iterations, request=runs.ListIterations, reply=runs.IterationTable),
 )
+CONSOLE = (_look(path=_RUN + "/log", handler=console.read_console, request=console.ReadConsole, stream="bytes"),)
 _ARTIFACTS = "/v1/projects/{project}/artifacts"
 ARTIFACTS = (
     _look(path=_ARTIFACTS, handler=artifacts.list_project_artifacts, request=artifacts.ListProjectArtifacts, reply=ArtifactPage),
@@ -109,4 +110,4 @@ ACCESS = (
     ),
 )
 
-TABLE = Table((*SERVICE, *LOG, *PROJECTS, *RUNS, *ARTIFACTS, *BLOBS, *ACCESS))
+TABLE = Table((*SERVICE, *LOG, *PROJECTS, *RUNS, *CONSOLE, *ARTIFACTS, *BLOBS, *ACCESS))
