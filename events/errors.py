@@ -6,6 +6,7 @@ EventsError
 +-- SequenceConflict    a producer sent other events under sequences it had already used
 +-- VersionConflict     the stream was not at the version the caller expected; `.actual` says where it is
 +-- Overloaded          the queue of waiting appends is full; try again after `.retry_after` seconds
++-- DiskFull            nothing of this was recorded, for want of space; the log itself goes on
 +-- LogClosed           the log stopped (closed, fenced, or its disk failed); nothing more is recorded here
 +-- Fenced              another writer took the directory over; this one may write nothing more
 +-- DirectoryBusy       another process writes this directory; `.holder` says which
@@ -56,6 +57,14 @@ class Overloaded(EventsError):
     def __init__(self, retry_after: float = 1.0) -> None:
         super().__init__(f"too many events are waiting to be committed: send them again in {retry_after:g} s")
         self.retry_after = retry_after
+
+
+class DiskFull(EventsError):
+    """There is no space for what was to be recorded; none of it was. Reads go on, and so do appends once there is space."""
+
+    def __init__(self, path: str, retry_after: float = 5.0) -> None:
+        super().__init__(f"the disk that holds {path} is full: nothing of this was recorded, reads go on; make space")
+        self.path, self.retry_after = path, retry_after
 
 
 class LogClosed(EventsError):

@@ -2,8 +2,8 @@
 
 Callers queue; one task commits. It takes all that waits (up to a bound), seals it into batches and inserts them in one transaction,
 so the more callers wait for a disk, the less each pays for it. An append returns after the fsync. A cancelled caller takes its
-append back while it waits; once a commit has begun it happens, whole. The first commit that fails ends the log: SQLite would accept
-the next one after a failed fsync, with pages the kernel has already dropped.
+append back while it waits; once a commit has begun it happens, whole. A commit for which there is no space is taken back and refused;
+the first one that fails otherwise ends the log: SQLite would accept the next after a failed fsync, with pages the kernel has dropped.
 """
 
 import time
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from anyio import CancelScope, Event, Lock, create_task_group, get_cancelled_exc_class, move_on_after
 
 from events.codec import encode_plain, normal
-from events.errors import InvalidEvent, LogClosed, Overloaded
+from events.errors import DiskFull, InvalidEvent, LogClosed, Overloaded
 from events.reading import LogReader
 from events.record import Head, New
 from events.redaction import PRODUCER, notice, redacted
@@ -47,7 +47,8 @@ class EventLog(LogReader):
 
         `expected_version` is where the stream must be before the first of them. `checked` says the events were decoded by `codec`
         and belong to the log now; others are taken through their stored form first. Raises InvalidEvent, SequenceGap,
-        SequenceConflict, VersionConflict, Overloaded; LogClosed and Fenced when whether it was recorded is known only by sending again.
+        SequenceConflict, VersionConflict, Overloaded, DiskFull; and LogClosed or Fenced when only sending again can tell whether it
+        was recorded.
         """
         if self._failure or self._closing:
             raise self._closed()
@@ -86,6 +87,9 @@ class EventLog(LogReader):
                 with CancelScope(shield=True):
                     ((said, _),) = await self._sealer.seal([append])
                     await self._store.redact(batch, said, self._head)
+            except DiskFull:
+                self._sealer = Sealer(self._store, self._head, self._clock)
+                raise
             except Exception as error:
                 self._end(error)
                 raise self._closed() from error
@@ -131,6 +135,12 @@ class EventLog(LogReader):
                 batches = [batch for batch, _ in sealed]
                 if batches:
                     await self._store.insert(batches, self._head)
+        except DiskFull as error:
+            self._sealer = Sealer(self._store, self._head, self._clock)  # what it had sealed was taken back
+            for append in group:
+                append.receipt, append.error = None, DiskFull(error.path)
+                append.done.set()
+            return
         except BaseException:
             for append in group:
                 append.receipt = None  # it was not recorded, or nobody knows

@@ -16,7 +16,7 @@ import anyio
 import msgspec
 
 from events.connection import Connection, connect, transaction
-from events.errors import Corrupt, Fenced, LogClosed, NewerFormat
+from events.errors import Corrupt, DiskFull, Fenced, LogClosed, NewerFormat
 from events.record import Batch, Head
 
 APPLICATION_ID = 0x52756E54  # "RunT"
@@ -25,6 +25,7 @@ PAGES_OF_A_COMMIT = 24 * 1024  # bytes of WAL a commit takes beside its bodies: 
 SCAN = 65_536  # offsets looked through in one hop for a prefix
 _SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
 FORMAT = len(_SCRIPTS)
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 _INSERT = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE = "UPDATE head SET offset = ?, digest = ?, recorded_at = ? WHERE epoch = ? AND offset = ? AND digest = ?"
@@ -139,7 +140,7 @@ class SqliteStore:
     async def _run_writer(self, work: Callable[[sqlite3.Connection], None]) -> None:
         if self._writer is None:
             raise LogClosed("the log was opened for reading only")
-        await self._writer.run(work)
+        await _write(self._writer, self._path, work)
 
     def _checkpoint_when_due(self, db: sqlite3.Connection) -> None:
         if self._wal >= CHECKPOINT_FROM:
@@ -170,9 +171,19 @@ async def open_sqlite(path: Path, *, write: bool) -> AsyncIterator[SqliteStore]:
                     "PRAGMA journal_size_limit=16777216; PRAGMA cache_size=-16384;",
                 )
             )
-            await writer.run(_prepare)
+            await _write(writer, path, _prepare)
         reader = await stack.enter_async_context(connect(path, write=False, setup="PRAGMA cache_size=-8192;"))
         yield SqliteStore(path, reader, writer)
+
+
+async def _write(writer: Connection, path: Path, work: Callable[[sqlite3.Connection], None]) -> None:
+    # No space is told before a byte is synced, and the transaction is rolled back: unlike after a failed fsync, one may go on.
+    try:
+        await writer.run(work)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode in _FULL:
+            raise DiskFull(str(path)) from error
+        raise
 
 
 async def check_format(path: Path) -> None:
