@@ -126,6 +126,14 @@ class Nursery:
         self._process.wait(PATIENCE)
 
 
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The `tracker` program as a person runs it, to its end."""
+    program = Path(sys.executable).with_name("tracker")
+    return subprocess.run(
+        [program, *command], env={**os.environ, **environment}, capture_output=True, text=True, timeout=3 * PATIENCE, check=False
+    )
+
+
 def _obey(orders: socket.socket) -> None:
     """Fork and reap as told, until the other end is closed."""
     from tests.crash import roles

@@ -2,8 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -13,14 +11,9 @@ import pytest
 from events.sqlite import FORMAT
 from tests.crash.checker import History, judge, stored_events
 from tests.crash.load import Server, made, users
-from tests.crash.nursery import Nursery
+from tests.crash.nursery import Nursery, run
 
 pytestmark = pytest.mark.anyio
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """The `tracker` program, to its end."""
-    return subprocess.run([sys.executable, "-m", "tracker.server.serve", *command], capture_output=True, text=True, timeout=30, check=False)
 
 
 def fingerprints(directory: Path) -> dict[str, tuple[int, str]]:
@@ -35,7 +28,7 @@ async def test_a_second_writer_is_refused_and_told_who_writes(nursery: Nursery, 
     await server.start()
     async with users(server, history, producers=2, tails=1, seed=1) as them:
         await them.more(100)
-        second = run("--data", str(server.data), "--port", "0")
+        second = run("serve", "--data", str(server.data), "--port", "0")
         assert second.returncode != 0
         assert f"process {server.alive.pid}" in second.stderr, second.stderr
         await them.more(100)
@@ -58,7 +51,7 @@ async def test_a_directory_of_a_newer_version_is_refused_and_not_touched(
         if journal == "clean":
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = fingerprints(server.data)
-    older = run("--data", str(server.data), "--port", "0")
+    older = run("serve", "--data", str(server.data), "--port", "0")
     assert older.returncode != 0
     assert f"format {FORMAT + 1}" in older.stderr
     assert {name: found for name, found in fingerprints(server.data).items() if name != "lease"} == {

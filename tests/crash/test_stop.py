@@ -58,7 +58,7 @@ async def test_a_server_killed_while_it_stops_loses_nothing(nursery: Nursery, hi
 
 
 async def test_clients_that_do_not_read_cannot_hold_a_stopping_server(nursery: Nursery, history: History, tmp_path: Path) -> None:
-    """A follower that reads nothing and a request that is never finished do not keep the server from stopping when its time to drain is over."""
+    """A follower that reads nothing and a request that is never finished do not keep a server from stopping when its time is over."""
     server = Server(nursery, tmp_path / "data", drain=1.0)
     await server.start()
     async with users(server, history, producers=2, tails=0, seed=3) as them:
