@@ -80,6 +80,7 @@ async def rebuild(log: LogReader, views: Views, directory: Path, progress: Progr
             await advance(offset)
             assert fresh.writer is not None
             await fresh.writer.run(mark_ready)
+            views.rebuilding = None
 
         while fresh.offset_reached < (head := log.head.offset):
             await advance(head)
@@ -92,7 +93,8 @@ async def rebuild(log: LogReader, views: Views, directory: Path, progress: Progr
     finally:
         views.rebuilding = None
     if old != MEMORY:
-        await anyio.to_thread.run_sync(trust.remove, Path(old))
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(trust.remove, Path(old))
 
 
 async def _maintain(log: LogReader, views: Views, directory: Path, stale: bool) -> None:

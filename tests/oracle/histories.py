@@ -83,7 +83,7 @@ def rows_of(db: sqlite3.Connection, projections: Sequence[Projection] = PROJECTI
     found = {}
     for table in (table for projection in projections for table in projection.tables):
         key = ", ".join(f'"{name}"' for name in table.key)
-        rows = db.execute(f'SELECT * FROM "{table.name}" ORDER BY {key}').fetchall()  # noqa: S608
+        rows = db.execute(f'SELECT * FROM "{table.name}" ORDER BY {key}').fetchall()
         found[table.name] = [tuple((type(column).__name__, column) for column in row) for row in rows]
     return found
 
