@@ -24,6 +24,8 @@ from tracker.names import run_stream
 from tracker.settings import Settings
 
 logger = structlog.get_logger("tracker.directory")
+_RUNNING = """SELECT r.project, r.uid, a.producer FROM runs r LEFT JOIN attempts a ON a.run = r.id AND a.ended_at = 0
+WHERE r.state = ? AND r.iteration = 0 AND r.deleted = 0"""
 
 
 class App:
@@ -87,5 +89,5 @@ class App:
         async for batch in self._log.read(stream=STREAM):
             for event in batch.events:
                 self.keys.take(event)
-        for project, uid in await self.views.fetch("SELECT project, uid FROM runs WHERE state = ? AND iteration = 0", (RUNNING,)):
-            self.leases.sign(project, uid)
+        for project, uid, producer in await self.views.fetch(_RUNNING, (RUNNING,)):
+            self.leases.sign(project, uid, producer or "")

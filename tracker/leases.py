@@ -11,11 +11,13 @@ from time import monotonic, time_ns
 
 import anyio
 
+from events.codec import AnyEvent
 from events.record import New
 from events.types import RunDeleted, StateChanged
 from projections.runs import TERMINAL
 
 Subject = tuple[str, str]  # project, uid
+_ENDS: frozenset[type] = frozenset({StateChanged, RunDeleted})
 
 
 class Leases:
@@ -24,33 +26,46 @@ class Leases:
     def __init__(self, duration: float) -> None:
         self._duration = duration
         self._signs: OrderedDict[Subject, tuple[float, int]] = OrderedDict()
+        self._runs: dict[str, set[Subject]] = {}  # by producer
+        self._producers: dict[Subject, set[str]] = {}
         self._first = anyio.Event()
 
-    def sign(self, project: str, uid: str) -> None:
-        """The run is alive."""
+    def sign(self, project: str, uid: str, producer: str = "") -> None:
+        """The run is alive, by this producer's word."""
         subject = (project, uid)
         self._signs[subject] = (monotonic(), time_ns())
         self._signs.move_to_end(subject)
-        self._first.set()
+        if producer:
+            self._runs.setdefault(producer, set()).add(subject)
+            self._producers.setdefault(subject, set()).add(producer)
+        if not self._first.is_set():
+            self._first.set()
+
+    def sign_all(self, producer: str) -> None:
+        """The producer is alive, and with it the runs it has spoken of that have not ended."""
+        for project, uid in self._runs.get(producer, ()):
+            self.sign(project, uid)
 
     def end(self, project: str, uid: str) -> None:
         """The run needs to show no sign of life any more."""
-        self._signs.pop((project, uid), None)
+        subject = (project, uid)
+        self._signs.pop(subject, None)
+        for producer in self._producers.pop(subject, ()):
+            runs = self._runs[producer]
+            runs.discard(subject)
+            if not runs:
+                del self._runs[producer]
 
     def observe(self, new: New) -> None:
         """Take the events of a run as a sign of life, or of its end."""
         kind, _, rest = new.stream.partition("/")
         if kind != "run":
-            return None
+            return
         project, _, uid = rest.partition("/")
-        for event in reversed(new.events):
-            if isinstance(event, StateChanged) and event.iteration == 0:
-                if event.state in TERMINAL:
-                    return self.end(project, uid)
-                break
-            if isinstance(event, RunDeleted):
-                return self.end(project, uid)
-        return self.sign(project, uid)
+        if _ended(new.events):
+            self.end(project, uid)
+        else:
+            self.sign(project, uid, new.producer)
 
     async def watch(self, lost: Callable[[str, str, int], Awaitable[None]]) -> None:
         """Call `lost(project, uid, last sign in ns)` for every lease that runs out, for ever."""
@@ -64,5 +79,16 @@ class Leases:
             if remaining > 0:
                 await anyio.sleep(remaining)
             elif self._signs.get(subject) == (since, last):
-                del self._signs[subject]
+                self.end(*subject)
                 await lost(*subject, last)
+
+
+def _ended(events: list[AnyEvent]) -> bool:
+    if _ENDS.isdisjoint(set(map(type, events))):  # thousands of metrics are looked through at once
+        return False
+    for event in reversed(events):
+        if isinstance(event, StateChanged) and event.iteration == 0:
+            return event.state in TERMINAL
+        if isinstance(event, RunDeleted):
+            return True
+    return False

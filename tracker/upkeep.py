@@ -14,7 +14,7 @@ from tracker.beside import beside
 from tracker.directory import App
 from tracker.drain import Drain
 from tracker.errors import TrackerError
-from tracker.journal_reader import Piece
+from tracker.journal_reader import Piece, is_alive, scan
 from tracker.keys import STREAM
 from tracker.service.record import decode_record, record
 from tracker.wire import MSGPACK
@@ -41,11 +41,16 @@ async def _mind(app: App) -> None:
 
 
 async def _drain(app: App) -> None:
-    """Deliver journals that other processes left in the directory. They cannot wake us, so the directory is looked at."""
-    drain = Drain(app.settings.data / "journals", _Door(app))
+    """Deliver journals that other processes left in the directory. They cannot wake us, so the directory is looked at.
+    A journal that is held open is a sign of life of its producer's runs."""
+    journals = app.settings.data / "journals"
+    drain = Drain(journals, _Door(app))
     while True:
         try:
             await drain.step()
+            for producer, segments in scan(journals).items():
+                if is_alive(segments[-1]):
+                    app.leases.sign_all(producer)
         except LogClosed:
             return
         except (EventsError, TrackerError, OSError, ValueError) as error:
