@@ -13,7 +13,7 @@ START = 1_790_000_000_000_000_000
 SECOND = 1_000_000_000
 MODEL = b"the model's bytes"
 DIGEST = sha256(MODEL).hexdigest()
-HOSTILE = "\x1b]0;owned\x07\x1b[2Jname\nwith‮ tricks"
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jname\nwith\u202e tricks"
 CONSOLE = b"\x1b[32mepoch 1\x1b[0m\r\nepoch 2 \xff\x1b]0;owned\x07\n"
 
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tracker.audit.escape import line
+from tracker.audit.escape import in_json, line
 from tracker.audit.moment import plain
 from tracker.wire import encode_json
 
@@ -36,7 +36,8 @@ STATES = {
 @cache
 def out() -> Console:
     """Standard output."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), emoji=False)
+    # In a pipe a table is as wide as it needs to be: nothing is cut there.
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000)
 
 
 @cache
@@ -81,27 +82,28 @@ class Column(msgspec.Struct, frozen=True):
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]], *, head: bool = True) -> None:
     """A calm table: no frame, a dim head. Plain `str` cells are ours; those of jobs come as `safe`."""
     cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
-    kept = _fitting(columns, cells) if out().is_terminal else range(len(columns))
+    widths = [max(cell_len(column.name), *(row[i].cell_len for row in cells)) for i, column in enumerate(columns)]
+    kept = _fitting(columns, widths)
     grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=head, header_style="dim")
-    for column in (columns[i] for i in kept):
+    for i in kept:
+        column = columns[i]
         grid.add_column(
             column.name,
             justify="right" if column.right else "left",
+            min_width=None if column.fold or column.most else widths[i],  # names and numbers are never cut
             max_width=column.most if out().is_terminal else None,
-            overflow="fold" if column.fold or not out().is_terminal else "ellipsis",
+            overflow="fold" if column.fold else "ellipsis",
             no_wrap=not column.fold,
         )
     for row in cells:
         grid.add_row(*(row[i] for i in kept))
-    # In a pipe a table is as wide as it needs to be: nothing is cut there.
-    out().print(grid, width=None if out().is_terminal else 10_000, crop=False)
+    out().print(grid)
 
 
-def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> list[int]:
+def _fitting(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
     """The columns there is room for: spare ones are left out until the rest fits, or none is left to leave out."""
-    widths = [min(max([cell_len(c.name), *(row[i].cell_len for row in cells)]), c.most or 10_000) + 3 for i, c in enumerate(columns)]
     kept = list(range(len(columns)))
-    while sum(widths[i] for i in kept) - 3 > out().width and any(columns[i].spare for i in kept):
+    while any(columns[i].spare for i in kept) and sum(min(widths[i], columns[i].most or widths[i]) + 3 for i in kept) - 3 > out().width:
         kept.remove(max(kept, key=lambda i: columns[i].spare))
     return kept
 
@@ -116,7 +118,8 @@ def fields(values: dict[str, Any], *, indent: int = 2) -> None:
 
 def print_json(value: Any) -> None:
     """One value as one line of JSON; non-finite numbers as the strings the API uses."""
-    sys.stdout.buffer.write(encode_json(value) + b"\n")
+    text = encode_json(value)
+    sys.stdout.buffer.write((in_json(text.decode()).encode() if sys.stdout.isatty() else text) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -167,5 +170,6 @@ class Failed(click.ClickException):
         self.exit_code = code  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature
-        """On standard error, in one line."""
-        err().print(Text.assemble(("error: ", "bold red"), line(self.message)), soft_wrap=True)
+        """On standard error."""
+        lines = "\n".join(line(text) for text in self.message.splitlines())  # search text comes with a line that points into it
+        err().print(Text.assemble(("error: ", "bold red"), lines), soft_wrap=True)

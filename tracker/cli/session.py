@@ -4,7 +4,9 @@ A command that reads what is recorded asks over a transport, so it works on a di
 changes the files themselves takes the directory: `directory()` refuses a server with a sentence that says where to run it.
 """
 
+import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,15 +14,18 @@ from typing import TypeVar
 
 import anyio
 import click
+import structlog
 
 from events.errors import EventsError
 from tracker.audit.ndjson import Malformed
-from tracker.cli.screen import Failed
+from tracker.cli.screen import Failed, bar
 from tracker.errors import InvalidFilter, TrackerError, Unauthorized, Unreachable
 from tracker.settings import Settings, Target, parse_target
 from tracker.transport import Transport, open_transport
 
 T = TypeVar("T")
+
+_LOOK_EVERY, _PATIENCE = 0.05, 5.0  # seconds between looks at another process's views, and without any progress of them
 
 uri_option = click.option("--uri", metavar="DIR|URL", help="Data directory or http://host:port. [default: TRACKER_URI or ./tracker-data]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
@@ -33,6 +38,10 @@ def example(*lines: str) -> str:
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an async command to its end."""
+    # Standard output is for data: what the engine has to say while a directory is open in this process goes to the other one.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
     with in_sentences():
         return anyio.run(main)
 
@@ -78,12 +87,26 @@ def target_of(uri: str | None) -> Target:
 
 @asynccontextmanager
 async def connect(uri: str | None) -> AsyncIterator[Transport]:
-    """A transport to what is there already: a directory without data is an error, not an empty tracker."""
+    """A transport to what is there already, whose views show all that the log had at this moment. A directory without data is an
+    error, not an empty tracker."""
     target = target_of(uri)
     if target.kind == "directory":
         _existing(target.path)
     async with open_transport(target) as transport:
+        await _views_reach_the_log(transport)
         yield transport
+
+
+async def _views_reach_the_log(transport: Transport) -> None:
+    """Wait while views are folded, as after an import or with a new version; give up when they do not move, for they tell why."""
+    found = await transport.ask("GET", "/v1/info")
+    wanted, reached, patience = found["offset"], found["views"], _PATIENCE
+    with bar("folding the views", wanted) as moved:
+        while reached < wanted and patience > 0:
+            await anyio.sleep(_LOOK_EVERY)
+            before, reached = reached, (await transport.ask("GET", "/v1/info"))["views"]
+            patience = patience - _LOOK_EVERY if reached == before else _PATIENCE
+            moved(reached)
 
 
 def directory(uri: str | None, what: str) -> Path:
