@@ -16,12 +16,16 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
+from tracker.errors import Unavailable
 from tracker.portal import Portal
 from tracker.recorder import Recorder
 from tracker.sender import Sender
 from tracker.settings import Settings, Target, parse_target
 
 PATIENCE = 10.0  # seconds that commit, and the end of the process, wait for a target that may still answer
+
+
+CLOSING = 5.0  # seconds that closing a transport may take
 
 
 class Connection:
@@ -43,14 +47,20 @@ class Connection:
 
     @property
     def sender(self) -> Sender:
-        """The running sender."""
+        """The running sender. Raises Unavailable when this process can run none."""
         self._start()
-        assert self._sender is not None
+        if self._sender is None:
+            raise Unavailable("this process cannot send: its events are kept in the journal")
         return self._sender
 
     def flush(self, timeout: float | None = None) -> "Future[bool]":
         """Whether all that is recorded now gets stored within `timeout` seconds; not waited for when the target is known to be away."""
-        sender = self.sender
+        try:
+            sender = self.sender
+        except Unavailable:
+            away: Future[bool] = Future()
+            away.set_result(False)  # noqa: FBT003
+            return away
         if timeout is None:
             timeout = 0.0 if sender.reachable is False else PATIENCE
         return self._portal.submit(sender.flush(timeout))
@@ -80,7 +90,10 @@ class Connection:
         return False
 
     def close(self) -> None:
-        """Close the journal, and tell a person what of it is only here."""
+        """Close the sender and the journal, and tell a person what of it is only here."""
+        if self._sender is not None:
+            with suppress(TimeoutError):
+                self._portal.submit(self._sender.close()).result(CLOSING)
         acknowledged = self._sender.acknowledged if self._sender else 0
         left = self.recorder.written - acknowledged
         self.recorder.close(acknowledged)
@@ -102,12 +115,12 @@ class Connection:
         with self._lock:
             if self._sender is not None:
                 return
-            self._sender = Sender(self.recorder, self.target, self.settings, self._arm)
             self.recorder.wake = _nobody
-            PROCESS.arrange_end()
             try:
+                PROCESS.arrange_end()
+                self._sender = Sender(self.recorder, self.target, self.settings, self._arm)
                 self._portal.spawn(self._sender.run, f"sender to {self.target.uri}")
-            except RuntimeError as error:  # no more threads, or the interpreter is ending: the journal has it
+            except Exception as error:  # noqa: BLE001 - no thread to be had, the interpreter ending ...: the journal has it all the same
                 self.recorder.complaints.say("sending", f"nothing can be sent ({error}); events are kept in {self.recorder.directory}")
 
     def _arm(self, woken: Callable[[], None]) -> None:
@@ -171,10 +184,10 @@ class Process:
     def end(self) -> None:
         """Wind up, close the journals, end the background thread."""
         self.wind_up()
-        self.portal.stop(5.0)
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
+        self.portal.stop(CLOSING)
 
     def _forked(self) -> None:
         self._lock, self._arranged = threading.Lock(), False

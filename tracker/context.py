@@ -412,7 +412,7 @@ class Context:
             self._go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)
         if self._iteration == 0:
             self.leave(self.memory.state)
-        self.connection.recorder.sync()
+        self.connection.recorder.settle()
 
     def leave(self, reason: str) -> None:
         """This process ends its work on the run."""
@@ -461,10 +461,10 @@ class Context:
             self._go(COMPLETED)
 
     def _go(self, state: str, *, error: str = "", traceback: str = "") -> None:
+        if state in TERMINAL and self._iteration == 0:
+            self.leave(state)
         self.memory.state, self.memory.error = state, error
         self.record(StateChanged(time=time.time_ns(), iteration=self._iteration, state=state, error=error, traceback=traceback))
-        if state in TERMINAL and self._iteration == 0:
-            ambient.leave(self)
 
     async def _acknowledged(self) -> bool:
         stored = await asyncio.wrap_future(self.connection.flush())

@@ -203,12 +203,15 @@ async def deliver(journal: Path, transport: Sink, *, progress: Callable[[int], N
         reader = JournalReader(segments[0])
         report = Report(producer=producer, uri=reader.header.uri)
         shipper = Shipper(transport, journal.parent)
-        while pieces := reader.read(dead=True):
-            for request in requests(pieces):
-                report.offset = max(report.offset, await shipper.ship(request))
-                report.delivered += sum(piece.count for piece in request)
-                if progress is not None:
-                    progress(sum(piece.count for piece in request))
+        try:
+            while pieces := reader.read(dead=True):
+                for request in requests(pieces):
+                    report.offset = max(report.offset, await shipper.ship(request))
+                    report.delivered += sum(piece.count for piece in request)
+                    if progress is not None:
+                        progress(sum(piece.count for piece in request))
+        finally:
+            reader.close()
         report.refused, report.damages = shipper.refused, reader.damages
         finish(segments, reader.damages)
         return report

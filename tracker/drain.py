@@ -21,7 +21,8 @@ class Drain:
     async def step(self) -> int:
         """Deliver what is there now; returns how many events. Raises what the sink raises; nothing is lost or skipped then."""
         found = scan(self._directory)
-        self._readers = {producer: reader for producer, reader in self._readers.items() if producer in found}
+        for producer in self._readers.keys() - found.keys():
+            self._readers.pop(producer).close()
         return sum([await self._deliver(producer, segments) for producer, segments in found.items()])
 
     async def _deliver(self, producer: str, segments: list[Path]) -> int:
@@ -39,10 +40,10 @@ class Drain:
                         await shipper.ship(request)
                         count += sum(piece.count for piece in request)
             except BaseException:
-                del self._readers[producer]  # the next step reads it again from its first event; the log knows what it has
+                self._readers.pop(producer).close()  # the next step reads it again from its first event; the log knows what it has
                 raise
             if dead:
                 finish(scan(self._directory).get(producer, []), reader.damages)
                 self.damages += reader.damages
-                del self._readers[producer]
+                self._readers.pop(producer).close()
         return count

@@ -21,6 +21,7 @@ from tracker.values import command_line
 GIT_PATIENCE = 0.5  # seconds
 
 
+@functools.cache
 def user() -> str:
     """The name of the user, "" where there is none."""
     try:

@@ -60,7 +60,7 @@ class Journal:
         self._size = 0
         self._retired: list[int] = []  # file descriptors of full segments, not yet synced
         self._closed_segments: list[tuple[int, Path]] = []  # (last sequence, path) of full segments, oldest first
-        self._dirty = False
+        self.dirty = False
         self._fd = -1
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._open_segment()
@@ -80,11 +80,11 @@ class Journal:
         try:
             if os.write(self._fd, frame) != len(frame):
                 _cut_short()
-            self._size, self.written, self._dirty = before + len(frame), start + count, True
+            self._size, self.written, self.dirty = before + len(frame), start + count, True
         except BaseException:
             # Asked of the file, since a full disk or KeyboardInterrupt may have come before, within or after the write.
             if os.fstat(self._fd).st_size == before + len(frame):
-                self._size, self.written, self._dirty = before + len(frame), start + count, True
+                self._size, self.written, self.dirty = before + len(frame), start + count, True
             else:
                 os.ftruncate(self._fd, before)
             raise
@@ -98,8 +98,8 @@ class Journal:
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
-        if self._dirty:
-            self._dirty = False
+        if self.dirty:
+            self.dirty = False
             fd = os.dup(self._fd)  # a rotation meanwhile must not close it under us
             try:
                 os.fdatasync(fd)

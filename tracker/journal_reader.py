@@ -64,14 +64,18 @@ def array_head(count: int) -> bytes:
 def read_header(path: Path) -> tuple[Header, int]:
     """The header of a segment and the position of its first frame. Raises ValueError when it is damaged."""
     with path.open("rb") as file:
-        head = file.read(len(MAGIC) + 8)
-        if len(head) < len(MAGIC) + 8 or not head.startswith(MAGIC):
-            raise ValueError(f"{path} is not a journal of this version")
-        length, crc = struct.unpack_from("<II", head, len(MAGIC))
-        packed = file.read(min(length, READ))
-    if zlib.crc32(packed) != crc:
+        return parse_header(file.read(READ), path)
+
+
+def parse_header(data: bytes, path: Path) -> tuple[Header, int]:
+    """`read_header`, for the first bytes of a segment."""
+    start = len(MAGIC) + 8
+    if len(data) < start or not data.startswith(MAGIC):
+        raise ValueError(f"{path} is not a journal of this version")
+    length, crc = struct.unpack_from("<II", data, len(MAGIC))
+    if zlib.crc32(data[start : start + length]) != crc:
         raise ValueError(f"the header of {path} is damaged")
-    return msgspec.msgpack.decode(packed, type=Header), len(head) + length
+    return msgspec.msgpack.decode(data[start : start + length], type=Header), start + length
 
 
 def is_alive(path: Path) -> bool:
@@ -114,6 +118,7 @@ class JournalReader:
     def __init__(self, first: Path) -> None:
         self.damages: list[Damage] = []
         self.path = first
+        self._fd = -1  # of the segment being read: it may be unlinked meanwhile, once all in it is acknowledged
         self.next = 0  # sequence of the next event to give; 0 = whichever comes first
         self._stream = b""  # of the last good frame; placeholders go there
         self._enter(first)
@@ -146,13 +151,22 @@ class JournalReader:
             if skipped:
                 return skipped
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _enter(self, path: Path) -> list[Piece]:
         """Begin a segment; placeholders for the events between it and the one before."""
         match = _NAME.fullmatch(path.name)
         if match is None:
             raise ValueError(f"{path} is not named as a journal is: <producer>.<number>{SUFFIX}")
+        fd = os.open(path, os.O_RDONLY)
+        self.close()
+        self._fd = fd
         try:
-            self.header, self._position = read_header(path)
+            self.header, self._position = parse_header(os.pread(fd, READ, 0), path)
         except (ValueError, msgspec.DecodeError) as error:
             self.header, self._position = Header(producer=match[1], uri="", first=0, segment=int(match[2])), 0
             self.damages.append(Damage(str(path), 0, 0, 0, str(error)))
@@ -166,13 +180,11 @@ class JournalReader:
 
     def _take(self, limit: int) -> bytes:
         """Bytes from the position on, at least one frame when it is there."""
-        with self.path.open("rb") as file:
-            file.seek(self._position)
-            data = file.read(limit)
-            if len(data) == limit and limit >= _PREFIX_SIZE:
-                need = PREFIX.unpack_from(data)[1] + _PREFIX_SIZE
-                if limit < need <= MAX_FRAME:
-                    data += file.read(need - limit)
+        data = os.pread(self._fd, limit, self._position)
+        if len(data) == limit and limit >= _PREFIX_SIZE:
+            need = PREFIX.unpack_from(data)[1] + _PREFIX_SIZE
+            if limit < need <= MAX_FRAME:
+                data = os.pread(self._fd, need, self._position)
         return data
 
     def _parse(self, data: bytes) -> tuple[list[Piece], int]:
@@ -206,9 +218,7 @@ class JournalReader:
 
     def _skip(self, *, last: bool, dead: bool) -> list[Piece] | None:
         """Get past bytes that are no frame; None when they may still become one."""
-        with self.path.open("rb") as file:
-            file.seek(self._position)
-            rest = file.read()
+        rest = os.pread(self._fd, max(0, os.fstat(self._fd).st_size - self._position), self._position)
         good, sequence = self._find(rest)
         if good is None and last and not dead:
             return None

@@ -25,6 +25,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 HOLD_BYTES = 1024 * 1024  # events kept in memory while the journal cannot be written
 RETRY = 0.25  # seconds between tries to write it again
+SYNC = 0.25  # seconds after which what was said survives a power cut, too
 
 
 def new_id() -> str:
@@ -57,6 +58,7 @@ class Recorder:
         self._reason = ""
         self._complaint = ""
         self._retry_at = 0.0
+        self._synced_at = 0.0
 
     @property
     def written(self) -> int:
@@ -67,6 +69,11 @@ class Recorder:
     def troubled(self) -> bool:
         """Whether events wait in memory because the journal cannot be written."""
         return bool(self._held or self._missed)
+
+    @property
+    def unsynced(self) -> bool:
+        """Whether there is anything that a power cut would take away."""
+        return self.troubled or (self.journal is not None and self.journal.dirty)
 
     def record(self, stream: bytes, events: Sequence[AnyEvent]) -> int:
         """Keep events of one stream, in order; returns the sequence of the last event now in the journal."""
@@ -110,6 +117,7 @@ class Recorder:
 
     def sync(self) -> None:
         """Make what was recorded survive a power cut, if the disk lets us."""
+        self._synced_at = time.monotonic()
         if self.troubled:
             self.retry()
         if self.journal is not None:
@@ -117,6 +125,11 @@ class Recorder:
                 self.journal.sync()
             except OSError as error:
                 self.complaints.say("journal", f"the journal in {self.directory} cannot be synced ({error}); the job goes on")
+
+    def settle(self) -> None:
+        """`sync`, for the end of a run; runs that end in quick succession share the sync that the sender does a moment later."""
+        if time.monotonic() - self._synced_at > SYNC:
+            self.sync()
 
     def close(self, acknowledged: int) -> None:
         """Close the journal; the file goes when all in it is acknowledged."""

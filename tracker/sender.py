@@ -14,12 +14,12 @@ import anyio.to_thread
 
 from tracker.delivery import Shipper, deliver, requests
 from tracker.journal_reader import JournalReader, is_alive, read_header, scan
-from tracker.recorder import Recorder
+from tracker.recorder import SYNC, Recorder
 from tracker.settings import Settings, Target
 from tracker.transport import Reopen, Transport, open_transport
 
-LINGER = 0.02  # seconds in which calls gather into one request
-SYNC = 0.25  # seconds after which what was said survives a power cut
+LINGER = 0.02  # seconds in which calls gather into the first request after a silence
+LONGEST_LINGER = 0.2  # in a steady flow: few, big requests leave the interpreter to the job
 BEAT = 10.0  # seconds between heartbeats
 LONGEST_PAUSE = 30.0
 
@@ -36,29 +36,49 @@ class Sender:
         self._news = anyio.Event()
         self._dirty = anyio.Event()
         self._progress = anyio.Event()
-        self._hurry = False
+        self._hurry = anyio.Event()  # somebody waits: do not linger
         self._reader: JournalReader | None = None
         self._failures = 0
+        self._closing = False
+        self._work: anyio.CancelScope | None = None
+        self.closed = anyio.Event()
 
     async def run(self) -> None:
-        """Ship for ever."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._sync_for_ever)
-            while True:
-                try:
-                    async with open_transport(self._target, self._settings) as transport:
-                        await self._serve(transport)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on, and what it says is kept
-                    cause: BaseException = error
-                    while isinstance(cause, BaseExceptionGroup):
-                        cause = cause.exceptions[0]
-                    if not isinstance(cause, Reopen):
-                        await self._pause(cause)
+        """Ship until told to close."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._sync_for_ever)
+                while not self._closing:
+                    await self._open_and_serve()
+                tasks.cancel_scope.cancel()
+        finally:
+            self.closed.set()
+
+    async def _open_and_serve(self) -> None:
+        """Serve over one transport until it fails; then pause."""
+        try:
+            async with open_transport(self._target, self._settings) as transport:
+                with anyio.CancelScope() as self._work:
+                    await self._serve(transport)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on, and what it says is kept
+            cause: BaseException = error
+            while isinstance(cause, BaseExceptionGroup):
+                cause = cause.exceptions[0]
+            if not isinstance(cause, Reopen):
+                with anyio.CancelScope() as self._work:
+                    await self._pause(cause)
+
+    async def close(self) -> None:
+        """End all work, close the transport as it should be closed, and return when that is done."""
+        self._closing = True
+        if self._work is not None:
+            self._work.cancel()
+        await self.closed.wait()
 
     async def flush(self, timeout: float) -> bool:
         """Wait until all that is recorded now is stored at the target; False when that takes longer."""
         sequence = self._recorder.written
-        self._hurry = True
+        self._hurry.set()
         self._woken()
         with anyio.move_on_after(timeout):
             while self.acknowledged < sequence or self._recorder.troubled:
@@ -82,9 +102,21 @@ class Sender:
                 tasks.start_soon(self._deliver_orphans, transport)
                 while True:
                     await self._wait_for_news()
-                    await self._ship(transport)
+                    await self._ship_what_flows(transport)
         finally:
             self.transport = None
+
+    async def _ship_what_flows(self, transport: Transport) -> None:
+        """Ship until nothing more comes. Meanwhile the recorder need not wake anybody, which would cost the job a system call."""
+        linger = LINGER
+        while True:
+            with anyio.move_on_after(linger):
+                await self._hurry.wait()
+            if self._recorder.written <= self.acknowledged:
+                return
+            self._hurry = anyio.Event()
+            await self._ship(transport)
+            linger = min(2 * linger, LONGEST_LINGER)
 
     async def _ship(self, transport: Transport) -> None:
         if self._reader is None:
@@ -97,6 +129,7 @@ class Sender:
                     self.offset = max(self.offset, await shipper.ship(request))
                     self._acknowledge(request[-1].last)
         except BaseException:
+            self._reader.close()
             self._reader = None  # begin again at the first event not yet acknowledged
             raise
         if shipper.refused:
@@ -116,13 +149,10 @@ class Sender:
         progress.set()
 
     async def _wait_for_news(self) -> None:
-        self._hurry = False
         self._news = anyio.Event()
         self._arm(self._woken)
         if self._recorder.written <= self.acknowledged:
             await self._news.wait()
-        if not self._hurry:
-            await anyio.sleep(LINGER)
 
     def _woken(self) -> None:
         self._news.set()
@@ -145,8 +175,9 @@ class Sender:
             self._dirty = anyio.Event()
             await anyio.sleep(SYNC)
             await anyio.to_thread.run_sync(self._recorder.sync)
-            self._arm(self._woken)
-            if self._recorder.troubled:
+            if not self._recorder.unsynced:
+                self._arm(self._woken)
+            if self._recorder.unsynced:  # asked again: something may have come before the bell was there
                 self._dirty.set()
 
     async def _beat_for_ever(self, transport: Transport) -> None:
