@@ -127,7 +127,12 @@ class SqliteStore:
                 db.execute("UPDATE batch SET body = ?, original = ? WHERE offset = ?", (batch.body, batch.original, batch.offset))
                 db.execute(_INSERT, msgspec.structs.astuple(notice))
             self._residue = True
-            self._checkpoint(db)
+            self._wal = CHECKPOINT_FROM  # should it not work now, the next insert tries again
+            try:
+                self._checkpoint(db)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _FULL:  # for want of space alone, what is committed must not be called refused
+                    raise
 
         await self._run_writer(work)
 
