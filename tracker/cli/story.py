@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -18,8 +18,8 @@ from tracker.audit.escape import line
 from tracker.audit.history import TAGS, history
 from tracker.audit.moment import Moment, elapsed, local
 from tracker.audit.replay import Story, paced, tell
-from tracker.cli.found import run_document
-from tracker.cli.items import MomentType, RunName, RunType, feed, raw_feed, run_argument
+from tracker.cli.found import find_run, run_document
+from tracker.cli.items import MomentType, RunName, RunType, feed, raw_feed, recorded_of, run_argument
 from tracker.cli.screen import TONES, Column, Failed, note, print_json, safe, say, table
 from tracker.cli.session import connect, example, json_option, run, uri_option
 from tracker.cli.show import print_run
@@ -63,7 +63,7 @@ def replay(
 
 async def _state(uri: str | None, as_json: bool, name: RunName, moment: Moment, iteration: int) -> None:
     async with connect(uri) as transport:
-        document = await run_document(transport, name, iteration, moment)
+        document = await run_document(transport, await find_run(transport, name), iteration, moment)
     if as_json:
         print_json(document)
         return
@@ -79,36 +79,44 @@ async def _replay(
     uri: str | None, as_json: bool, name: RunName, types: str, limit: int | None, iteration: int | None, speed: float | None, pause: float
 ) -> None:
     async with connect(uri) as transport:
-        if as_json:
-            async with aclosing(raw_feed(transport, stream=name.stream, types=types)) as items:
-                count = 0
-                async for item in items:
-                    if iteration in (None, item["event"].get("iteration", 0)) and (limit is None or count < limit):
-                        print_json(item)
-                        count += 1
-        else:
-            count = await _tell_all(_chosen(transport, name, types, iteration, limit), speed, pause)
+        name = await find_run(transport, name)
+        chosen = _chosen(transport, name, types, iteration, limit)
+        count = await (_print_all(chosen) if as_json else _tell_all(chosen, speed, pause))
         if not count:
-            await run_document(transport, name)  # says so when there is no such run
             note("no event of the run is of that kind")
 
 
 async def _chosen(
     transport: Transport, name: RunName, types: str, iteration: int | None, limit: int | None
-) -> AsyncGenerator[Recorded, None]:
+) -> AsyncGenerator[Mapping[str, Any], None]:
     count = 0
-    async with aclosing(feed(transport, stream=name.stream, types=types)) as events:
-        async for recorded in events:
-            if iteration in (None, getattr(recorded.event, "iteration", 0)):
-                yield recorded
+    async with aclosing(raw_feed(transport, stream=name.stream, types=types)) as items:
+        async for item in items:
+            if iteration in (None, item["event"].get("iteration", 0)):
+                yield item
                 count += 1
                 if count == limit:
                     return
 
 
-async def _tell_all(events: AsyncIterator[Recorded], speed: float | None, pause: float) -> int:
+async def _print_all(items: AsyncGenerator[Mapping[str, Any], None]) -> int:
     count = 0
-    async with aclosing(paced(events, anyio.sleep, speed=speed, longest=pause)) as stories:
+    async with aclosing(items):
+        async for item in items:
+            print_json(item)
+            count += 1
+    return count
+
+
+async def _recorded(items: AsyncGenerator[Mapping[str, Any], None]) -> AsyncGenerator[Recorded, None]:
+    async with aclosing(items):
+        async for item in items:
+            yield recorded_of(item)
+
+
+async def _tell_all(items: AsyncGenerator[Mapping[str, Any], None], speed: float | None, pause: float) -> int:
+    count = 0
+    async with aclosing(paced(_recorded(items), anyio.sleep, speed=speed, longest=pause)) as stories:
         async for story in stories:
             if not count:
                 say((f"{story.recorded.stream.removeprefix('run/')}, from {local(story.recorded.event.time)}", "bold"))
@@ -145,10 +153,9 @@ def history_(uri: str | None, as_json: bool, run_name: RunName, field: str, iter
 
 async def _history(uri: str | None, as_json: bool, name: RunName, field: str, iteration: int | None) -> None:
     rows: list[tuple[str | Text, ...]] = []
-    found = False
     async with connect(uri) as transport:
+        name = await find_run(transport, name)
         async for change in history(feed(transport, stream=name.stream, types=",".join(TAGS))):
-            found = True
             if not change.field.startswith(field) or iteration not in (None, change.iteration):
                 continue
             if as_json:
@@ -157,8 +164,6 @@ async def _history(uri: str | None, as_json: bool, name: RunName, field: str, it
             where = f"#{change.iteration} " if change.iteration else ""
             values = Text.assemble(_value(change.before, change.field), (" → ", "dim"), _value(change.after, change.field))
             rows.append((str(change.offset), local(change.recorded_at), safe(where + change.field), values, safe(change.by)))
-        if not found:
-            await run_document(transport, name)
     if not as_json:
         if not rows:
             raise Failed(f"no field of {name} that begins with {field!r} ever changed")
@@ -218,6 +223,7 @@ async def _diff(
     uri: str | None, name: RunName, other: RunName | None, start: Moment | None, end: Moment | None, iteration: int
 ) -> list[Difference]:
     async with connect(uri) as transport:
+        name = await find_run(transport, name)
         one = await run_document(transport, name, iteration, start)
-        two = await run_document(transport, other or name, iteration, end)
+        two = await run_document(transport, await find_run(transport, other) if other else name, iteration, end)
     return diff(one, two, ignore=IDENTITY if other else BOOKKEEPING)

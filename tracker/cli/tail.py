@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from tracker.audit.escape import Console
+from tracker.cli.found import find_run
 from tracker.cli.items import RunName, run_argument, streaming
 from tracker.cli.session import connect, example, run, uri_option
 
@@ -33,10 +34,12 @@ async def _tail(uri: str | None, name: RunName, params: dict[str, str]) -> None:
     terminal = Console() if sys.stdout.isatty() else None
     out = sys.stdout.buffer
     try:
-        async with connect(uri) as transport, streaming(transport, f"{name.path}/log", params) as chunks:
-            async for chunk in chunks:
-                out.write(terminal.feed(chunk).encode() if terminal else chunk)
-                out.flush()
+        async with connect(uri) as transport:
+            name = await find_run(transport, name)
+            async with streaming(transport, f"{name.path}/log", params) as chunks:
+                async for chunk in chunks:
+                    out.write(terminal.feed(chunk).encode() if terminal else chunk)
+                    out.flush()
     finally:
         if terminal:
             out.write(terminal.end().encode())
