@@ -168,6 +168,9 @@ class Process:
         if pool is not None and multiprocessing.process.parent_process() is not None:  # such children end with os._exit
             pool.Finalize(None, self.end, exitpriority=10)
         # Before the interpreter stops its worker threads, which connecting and file reading need; `atexit` comes after that.
+        # The last registered goes first, so the module of the worker threads has to be there already.
+        import concurrent.futures.thread  # noqa: F401
+
         early = getattr(threading, "_register_atexit", None)
         if early is not None:
             with suppress(RuntimeError):
