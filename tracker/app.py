@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from events.lease import hold
 from events.log import LogReader, open_log, open_reader
-from events.sqlite import open_sqlite
+from events.sqlite import check_format, open_sqlite
 from projections.rebuild import keep_views
 from tracker.directory import App
 from tracker.settings import Settings
@@ -25,6 +25,7 @@ async def open_app(settings: Settings, *, write: bool = True) -> AsyncIterator[A
     async with AsyncExitStack() as stack:
         if write:
             settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await check_format(settings.data / "log.db")  # before the lease file, too, is touched
             stack.enter_context(hold(settings.data / "lease"))
         store = await stack.enter_async_context(open_sqlite(settings.data / "log.db", write=write))
         log: LogReader = await stack.enter_async_context(open_log(store) if write else open_reader(store))
