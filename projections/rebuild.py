@@ -27,6 +27,7 @@ from projections.views import Views, ViewsFile, open_file
 Progress = Callable[[int, int], None]
 
 _RETRY = 10.0  # seconds after a rebuild that the disk refused
+_LOOK_EVERY = 0.5  # seconds between looks whether another process's file is still there
 _logger = structlog.get_logger("projections")
 
 
@@ -45,7 +46,9 @@ async def keep_views(
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            if file.writer is not None or write:
+            if file.followed:
+                tasks.start_soon(_go_along, log, views, directory)
+            else:
                 tasks.start_soon(_maintain, log, views, directory, path is not None and not current)
             try:
                 yield views
@@ -117,6 +120,20 @@ async def _maintain(log: LogReader, views: Views, directory: Path, stale: bool) 
             tasks.start_soon(_follow, log, views)
             await views.damaged.wait()
             tasks.cancel_scope.cancel()
+
+
+async def _go_along(log: LogReader, views: Views, directory: Path) -> None:
+    """When the writer has put another file in the place of the one we read, read that."""
+
+    async def nothing(_: int) -> None:
+        pass
+
+    while True:
+        await anyio.sleep(_LOOK_EVERY)
+        if not await anyio.to_thread.run_sync(Path(views.path).exists):
+            path, current = await choose(log, directory, fingerprint(views.projections), trusting=True)
+            if path is not None:
+                await views.flip(await _open(directory, views.projections, path, current=current, write=False), nothing)
 
 
 async def _follow(log: LogReader, views: Views) -> None:

@@ -249,6 +249,10 @@ async def test_another_process_reads_what_the_writer_keeps(tmp_path: Path) -> No
                     assert (await views.get(RUNS, "p", "u", 0)).results == {"n": 2}
                     with pytest.raises(RuntimeError):
                         await views.apply([])
+                    await rebuild(log, kept, tmp_path)
+                    offset = await record(log, 3)
+                    assert await views.wait(offset, BOUND)
+                    assert (await views.get(RUNS, "p", "u", 0)).results == {"n": 3}
 
 
 def _overwrite(path: Path, old: bytes, new: bytes) -> None:
