@@ -58,6 +58,12 @@ class Buckets(msgspec.Struct):
         for mine, more in zip(self.columns(), columns, strict=True):
             mine.extend(more)
 
+    def part(self, begin: int, end: int) -> "Buckets":
+        """The buckets from `begin` to `end`, without `end`."""
+        at = slice(begin, end)
+        x, y = (self.steps[at], self.times[at]), (self.firsts[at], self.lasts[at], self.minima[at], self.maxima[at])
+        return Buckets(*x, *y, self.nans[at])
+
     def columns(self) -> tuple[Column, ...]:
         """The columns in the order of the fields."""
         return self.steps, self.times, self.firsts, self.lasts, self.minima, self.maxima, self.nans
