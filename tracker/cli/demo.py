@@ -8,6 +8,7 @@ Only then is the exit code 0.
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -118,7 +119,7 @@ async def play(stage: Stage, job: Path) -> bool:
             journals=stage.journals,
         )  # fmt: skip
         for command in shown(uid):
-            heading("tracker " + " ".join(command))
+            heading(shlex.join(["tracker", *command]))
             await tracker(stage, *command)
         heading("is all of that true of the stored data?")
         verified = await tracker(stage, "verify", "--uri", str(stage.data))
@@ -237,7 +238,8 @@ async def follow(http: aiohttp.ClientSession, uid: str) -> bytes:
 def shown(uid: str) -> list[list[str]]:
     """The commands that show what was recorded, as a person would type them."""
     return [
-        ["runs", "metrics.accuracy > 0.9", "--project", PROJECT],
+        ["runs", "results.best_accuracy > 0.9", "--project", PROJECT],
+        ["runs", "metrics.loss < 0.1 AND params.hidden >= 64", "--project", PROJECT, "--iterations", "--order-by", "metrics.accuracy DESC"],
         ["show", f"{PROJECT}/{uid}"],
         ["chart", f"{PROJECT}/{uid}", "loss", "--iteration", "9"],
         ["replay", f"{PROJECT}/{uid}", "--limit", "8"],

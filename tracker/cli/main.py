@@ -4,7 +4,6 @@ A command parses its words, calls one function and prints. Commands live in modu
 so that `tracker --help` needs none of them; what it says of each command stands in the table here.
 """
 
-import sys
 from importlib import import_module
 
 import click
@@ -85,9 +84,4 @@ def tracker() -> None:
 
 def main() -> None:
     """The entry point."""
-    # A pipe whose reader has left (`tracker events | head`) is an end, not a fault.
-    try:
-        tracker(prog_name="tracker")
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    tracker(prog_name="tracker")

@@ -134,7 +134,7 @@ def size(number: float) -> str:
 
 def note(text: str) -> None:
     """A hint beside the data, on standard error, so that pipes stay clean."""
-    err().print(Text(text, style="dim"))
+    err().print(Text(text, style="dim"), soft_wrap=True)
 
 
 @contextmanager

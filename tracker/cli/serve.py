@@ -1,13 +1,16 @@
 """`tracker serve`: a data directory over HTTP, until it is told to stop."""
 
+import errno
 from pathlib import Path
 
 import click
 import msgspec
 
-from tracker.cli.screen import err, note
-from tracker.cli.session import example, in_sentences
+from tracker.cli.screen import Failed, err, note
+from tracker.cli.session import example, first_of, in_sentences
 from tracker.settings import Settings
+
+_ADDRESS_TROUBLE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 
 @click.command(epilog=example("tracker serve --data /srv/tracker", "TRACKER_URI=http://localhost:8137 python train.py"))
@@ -47,4 +50,11 @@ def _serve(settings: Settings) -> None:
         if err().is_terminal:
             note(f"{settings.data} is served at {url}; Ctrl-C stops it")
 
-    serve_until_told(settings, ready)
+    try:
+        serve_until_told(settings, ready)
+    except (OSError, BaseExceptionGroup) as error:
+        reason = first_of(error)
+        if isinstance(reason, OSError) and reason.errno in _ADDRESS_TROUBLE:
+            where = f"{settings.host}:{settings.port}"
+            raise Failed(f"cannot listen at {where}: {reason.strerror}; --port takes another one, 0 any free one") from error
+        raise

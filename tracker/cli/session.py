@@ -52,10 +52,11 @@ def in_sentences() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, TrackerError, EventsError, Malformed, OSError, BaseExceptionGroup) as error:
-        raise _failed(_first(error)) from error
+        raise _failed(first_of(error)) from error
 
 
-def _first(error: BaseException) -> BaseException:
+def first_of(error: BaseException) -> BaseException:
+    """The error itself, or the first one in a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -101,6 +102,8 @@ async def _views_reach_the_log(transport: Transport) -> None:
     """Wait while views are folded, as after an import or with a new version; give up when they do not move, for they tell why."""
     found = await transport.ask("GET", "/v1/info")
     wanted, reached, patience = found["offset"], found["views"], _PATIENCE
+    if reached >= wanted:
+        return
     with bar("folding the views", wanted) as moved:
         while reached < wanted and patience > 0:
             await anyio.sleep(_LOOK_EVERY)
