@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +35,21 @@ def test_examples_run_as_printed(tmp_path: Path, example: str) -> None:
     script.write_text(example)
     run(tmp_path, sys.executable, str(script))
     query = "metrics.loss < 0.1 AND params.lr > 0.001"
-    (found,) = json.loads(run(tmp_path, *TRACKER, "runs", query, "--order-by", "metrics.loss", "--json"))
+    found = json.loads(run(tmp_path, *TRACKER, "runs", query, "--order-by", "metrics.loss", "--json"))
     assert (found["name"], found["project"], found["state"]) == ("train", "demo", "completed")
     assert found["results"] == {"accuracy": 0.93}
-    run(tmp_path, *TRACKER, "verify")
     console = run(tmp_path, *TRACKER, "tail", f"demo/{found['uid']}")
     assert ("printed text is recorded too\n" in console) == ("capture=True" in example)
+
+
+def test_commands_run_as_printed(tmp_path: Path) -> None:
+    """After the example, every command that README shows for looking at it succeeds and says something."""
+    (tmp_path / "train.py").write_text(EXAMPLES[1])
+    run(tmp_path, sys.executable, "train.py")
+    section = README.partition("## Look at it")[2].partition("```sh\n")[2].partition("```")[0]
+    for line in section.splitlines():
+        command = shlex.split(line, comments=True)[1:]
+        assert run(tmp_path, *TRACKER, *[word for word in command if word != "--follow" or command[0] == "tail"]), line
 
 
 def test_there_are_an_async_and_a_sync_example() -> None:
