@@ -118,12 +118,16 @@ async def play(stage: Stage, job: Path) -> bool:
             http=http, project=PROJECT, uid=uid, console=console, exit_code=exit_code, printed=stage.printed, data=stage.data,
             journals=stage.journals,
         )  # fmt: skip
-        for command in shown(uid):
+        exit_codes = []
+        for command in [*shown(uid), ["verify", "--uri", str(stage.data)]]:
             heading(shlex.join(["tracker", *command]))
-            await tracker(stage, *command)
+            exit_codes.append(await tracker(stage, *command))
         heading("is all of that true of the stored data?")
-        verified = await tracker(stage, "verify", "--uri", str(stage.data))
-        answers = [*await check_all(evidence), ("tracker verify found nothing wrong", verified == 0)]
+        answers = [
+            *await check_all(evidence),
+            ("every command above could show what it was asked for", not any(exit_codes[:-1])),
+            ("tracker verify found nothing wrong", exit_codes[-1] == 0),
+        ]
     for sentence, holds in answers:
         click.echo(f"{click.style('yes', fg='green') if holds else click.style('NO ', fg='red', bold=True)}  {sentence}")
     click.echo(f"\n{time.monotonic() - began:.1f} s in all")

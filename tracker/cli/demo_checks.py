@@ -80,9 +80,9 @@ async def all_points(evidence: Evidence) -> bool:
     for row in await iterations(evidence):
         for key in METRICS:
             history = await evidence.ask("/metrics/history", key=key, iteration=str(row["iteration"]))
-            if history["step"] != list(range(EPOCHS)):
+            if history["steps"] != list(range(EPOCHS)):
                 return False
-            if key in row["results"] and history["value"][-1] != row["results"][key]:
+            if key in row["results"] and history["values"][-1] != row["results"][key]:
                 return False
     return True
 
