@@ -6,9 +6,13 @@ chooses the index; which index drives is decided in query.py and reads/search.py
 
 import msgspec
 
-from projections.conditions import ATTRIBUTE, TEXTS, TIMES, AllOf, AnyOf, Comparison, Condition, Field, Missing, Not, OneOf, Value
+from projections.conditions import ATTRIBUTE, TEXTS, TIMES, AllOf, AnyOf, Comparison, Condition, Missing, Not, OneOf, Value
 
 Params = list[object]
+
+# The plus takes the affinity of an INTEGER PRIMARY KEY from r.id: with it, SQLite may not use the index of the typeless column beside it.
+RUN = "+r.id"
+_VALUE = "SELECT 1 FROM run_values v WHERE v.run = {} AND v.kind = ? AND v.key = ?"
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -62,37 +66,29 @@ def test(column: str, condition: Comparison | OneOf, params: Params) -> str:
     return f"{column} {operator} ?"
 
 
-def predicate(condition: Condition | None, params: Params) -> str:
-    """The condition on the run `r`."""
+def predicate(condition: Condition | None, params: Params, run: str = RUN) -> str:
+    """The condition on the run `r`; `run` is an expression for its id that is there before `r` is."""
     match condition:
         case None:
             return "1"
         case AllOf(terms):
-            return "(" + " AND ".join(predicate(t, params) for t in terms) + ")"
+            return "(" + " AND ".join(predicate(t, params, run) for t in terms) + ")"
         case AnyOf(terms):
-            return "(" + " OR ".join(predicate(t, params) for t in terms) + ")"
+            return "(" + " OR ".join(predicate(t, params, run) for t in terms) + ")"
         case Not(term):
-            return f"NOT {predicate(term, params)}"
+            return f"NOT {predicate(term, params, run)}"
+        case Missing(field, negated) if field.kind == ATTRIBUTE:
+            nothing = "''" if field.key in TEXTS else "0" if field.key in TIMES else "NULL"
+            return f"(+r.{field.key} {'IS NOT' if negated else 'IS'} {nothing})"
         case Missing(field, negated):
-            return _missing(field, params, negated=negated)
-        case Comparison(field) | OneOf(field):
-            if field.kind == ATTRIBUTE:
-                there = f" AND r.{field.key} <> 0" if field.key in TIMES else ""
-                return f"({test('+r.' + field.key, condition, params)}{there})"
             params += [field.kind, field.key]
-            return f"EXISTS ({_VALUE} AND {test('v.value', condition, params)})"
-
-
-# The plus takes the affinity of an INTEGER PRIMARY KEY from r.id: with it, SQLite may not use the index of the typeless column beside it.
-_VALUE = "SELECT 1 FROM run_values v WHERE v.run = +r.id AND v.kind = ? AND v.key = ?"
-
-
-def _missing(field: Field, params: Params, *, negated: bool) -> str:
-    if field.kind != ATTRIBUTE:
-        params += [field.kind, field.key]
-        return f"{'' if negated else 'NOT '}EXISTS ({_VALUE})"
-    nothing = "''" if field.key in TEXTS else "0" if field.key in TIMES else "NULL"
-    return f"(+r.{field.key} {'IS NOT' if negated else 'IS'} {nothing})"
+            return f"{'' if negated else 'NOT '}EXISTS ({_VALUE.format(run)})"
+        case Comparison(field) | OneOf(field) if field.kind == ATTRIBUTE:
+            there = f" AND r.{field.key} <> 0" if field.key in TIMES else ""
+            return f"({test('+r.' + field.key, condition, params)}{there})"
+        case Comparison(field) | OneOf(field):
+            params += [field.kind, field.key]
+            return f"EXISTS ({_VALUE.format(run)} AND {test('v.value', condition, params)})"
 
 
 def probe(condition: Condition, scope: Scope) -> Probe | None:

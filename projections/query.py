@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from projections.conditions import ATTRIBUTE, TEXTS, TIMES, AllOf, Comparison, Condition, Field, Missing, OneOf, Order, Value
-from projections.predicates import Params, Scope, marks, predicate
+from projections.predicates import RUN, Params, Scope, marks, predicate
 
 NUMBER, TEXT, MISSING = range(3)
 NEWEST = (Order(Field(ATTRIBUTE, "created_at"), descending=True),)
-_BY_ITERATION = frozenset({"created_at", "started_at"})  # ordered by an index that begins with project and iteration
+_BY_ITERATION = frozenset({"created_at", "started_at", "ended_at"})  # ordered by an index that begins with project and iteration
 _BY_PROJECT = frozenset({"created_at", "state", "name", "uid"})  # by one that begins with project
 
 Rank = tuple[int, Value | None]  # the class and value of one key
@@ -130,7 +130,7 @@ def _keys(order: Sequence[Order], params: Params, first: int = 0) -> tuple[list[
         field = one.field
         if field.kind != ATTRIBUTE:
             value = f"o{n}.value"
-            joins += f" LEFT JOIN run_values o{n} ON o{n}.run = +r.id AND o{n}.kind = ? AND o{n}.key = ?"
+            joins += f" LEFT JOIN run_values o{n} ON o{n}.run = {RUN} AND o{n}.kind = ? AND o{n}.key = ?"
             params += [field.kind, field.key]
             keys.append(_Key(f"CASE WHEN {value} IS NULL THEN 2 WHEN {value} >= '' THEN 1 ELSE 0 END", value, one.descending))
         else:
@@ -213,8 +213,9 @@ def _walk(search: Search, rank: int, after: Position | None, limit: int, project
 def _statement(
     search: Search, source: str, where: str, keys: Sequence[_Key], after: Position | None, limit: int, params: Params
 ) -> Statement:
-    id = "o.run" if "run_values o " in source else "r.id"
-    where += f" AND {search.scope.predicate()} AND {predicate(search.condition, params)}"
+    walked = "run_values o " in source
+    id = "o.run" if walked else "r.id"
+    where += f" AND {search.scope.predicate()} AND {predicate(search.condition, params, 'o.run' if walked else RUN)}"
     if after is not None:
         where += " AND " + _after(keys, after.ranks, f"{id} {'<' if search.descending else '>'} ?", after.id, params)
     columns = ", ".join(f"{key.rank}, {key.value}" for key in keys)

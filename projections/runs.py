@@ -102,6 +102,7 @@ RUNS = Table(
         ("project", "iteration", "id"),
         ("project", "iteration", "created_at", "id"),
         ("project", "iteration", "started_at", "id"),
+        ("project", "iteration", "ended_at", "id"),
         ("project", "created_at", "id"),
         ("project", "state", "id"),
         ("project", "name", "id"),
