@@ -61,7 +61,7 @@ def test_a_metric_can_be_seen(run: Tracker, uri: str) -> None:
     drawn = run("chart", RUN, "loss", "--iteration", "2", "--uri", uri).stdout
     assert "loss of digits/aaaa1111#2" in drawn
     assert "⠉" in drawn or "⣀" in drawn
-    assert "it has: strange" in run("chart", RUN, "loss", "--uri", uri, code=2).stderr
+    assert "there is: loss#1, loss#2, loss#3, strange" in run("chart", RUN, "loss", "--uri", uri, code=2).stderr
 
 
 def test_a_pipe_gets_the_console_byte_for_byte(run: Tracker, uri: str) -> None:

@@ -81,9 +81,10 @@ async def artifacts_of(transport: Transport, name: RunName) -> list[dict[str, An
             return found[::-1]
 
 
-async def series_of(transport: Transport, name: RunName, iteration: int) -> list[dict[str, Any]]:
-    """The series of a run or an iteration."""
-    return list((await transport.ask("GET", f"{name.path}/metrics", {"iteration": str(iteration)}))["metrics"])
+async def series_of(transport: Transport, name: RunName, iteration: int | None) -> list[dict[str, Any]]:
+    """The series of a run (0), an iteration, or all of them (None)."""
+    asked = {} if iteration is None else {"iteration": str(iteration)}
+    return list((await transport.ask("GET", f"{name.path}/metrics", asked))["series"])
 
 
 class Looked(msgspec.Struct, frozen=True):

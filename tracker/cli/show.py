@@ -95,16 +95,15 @@ def _print_iterations(found: Looked, most: int | None) -> None:
     if not found.iterations:
         return
     heading("iterations")
-    best = found.run.get("best_iteration")
-    parameters = _keys(found.iterations, "parameters")
-    results = _keys(found.iterations, "results")
+    # Results first, then metrics that are not results as well: what is left out first on a narrow terminal comes last.
+    shown = [(group, key) for group in ("parameters", "results") for key in _keys(found.iterations, group)]
+    shown += [("metrics", key) for key in _keys(found.iterations, "metrics", 3) if ("results", key) not in shown]
     columns = [Column("  #", right=True), Column("state")]
-    columns += [Column(key, right=True) for key in (*parameters, *results)]
+    columns += [Column(line(key), right=True, spare=i) for i, (_, key) in enumerate(shown)]
     rows = []
     for one in found.iterations[:most]:
-        number = Text(f"{'★ ' if one['iteration'] == best else '  '}{one['iteration']}", "bold yellow" if one["iteration"] == best else "")
-        cells = [_cell(one["parameters"], key) for key in parameters] + [_cell(one["results"], key) for key in results]
-        rows.append((number, state(one["state"]), *cells))
+        number = Text(f"★ {one['iteration']}" if one["best"] else str(one["iteration"]), "bold yellow" if one["best"] else "")
+        rows.append((number, state(one["state"]), *(_cell(one[group], key) for group, key in shown)))
     table(columns, rows)
     if most is not None and len(found.iterations) > most:
         note(f"  and {len(found.iterations) - most} more: --all shows them")
