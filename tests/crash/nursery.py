@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Child:
         self.pid = pid
         self._nursery, self._pidfd, self._output = nursery, pidfd, output
         self._rest = b""
+        self._last = ""
         self._code: int | None = None
 
     def line(self, timeout: float = PATIENCE) -> str:
@@ -39,15 +41,15 @@ class Child:
                 return ""
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode()
+        self._last = line.decode()
+        return self._last
 
     def last_line(self) -> str:
         """Of a dead process: the last whole line it had printed."""
-        lines = [b""]
         while chunk := os.read(self._output, 65536):
             self._rest += chunk
-        lines += self._rest.split(b"\n")[:-1]
-        return lines[-1].decode()
+        *_, last = [self._last, *self._rest.decode().split("\n")[:-1]]
+        return last
 
     def send(self, number: int) -> None:
         """Send a signal, to a process that may have ended."""
@@ -84,6 +86,7 @@ class Nursery:
     def __init__(self, errors: Path) -> None:
         self.errors = errors
         self.children: list[Child] = []
+        self._lock = threading.Lock()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "tests.crash.nursery", str(theirs.fileno())]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
@@ -99,24 +102,28 @@ class Nursery:
     def spawn(self, role: str, **arguments: Any) -> Child:
         """A new process in that role."""
         reading, writing = os.pipe()
-        try:
-            socket.send_fds(self._socket, [json.dumps({"role": role, "arguments": arguments}).encode()], [writing])
-        finally:
-            os.close(writing)
-        message, fds, _, _ = socket.recv_fds(self._socket, 64, 1)
+        with self._lock:
+            try:
+                socket.send_fds(self._socket, [json.dumps({"role": role, "arguments": arguments}).encode()], [writing])
+            finally:
+                os.close(writing)
+            message, fds, _, _ = socket.recv_fds(self._socket, 64, 1)
         child = Child(self, int(message), fds[0], reading)
         self.children.append(child)
         return child
 
     def reap(self, pid: int) -> int:
         """The exit code of a child that has ended."""
-        self._socket.send(json.dumps({"reap": pid}).encode())
-        return int(self._socket.recv(64))
+        return self._ask({"reap": pid})
 
     def until_stopped(self, pid: int) -> None:
         """Wait until a child stands still."""
-        self._socket.send(json.dumps({"stopped": pid}).encode())
-        assert os.WIFSTOPPED(int(self._socket.recv(64)))
+        assert os.WIFSTOPPED(self._ask({"stopped": pid}))
+
+    def _ask(self, order: dict[str, int]) -> int:
+        with self._lock:
+            self._socket.send(json.dumps(order).encode())
+            return int(self._socket.recv(64))
 
     def close(self) -> None:
         """End all children."""

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import anyio
 
+import events.sqlite
+import tracker
 import tracker.server.serve
 from events import types
 from events.errors import EventsError
@@ -38,8 +40,11 @@ def serve(data: str, port: int, broken: str, drain: float) -> None:
     tracker.server.serve.serve(Settings(data=Path(data), port=port, keep_alive=1.0, drain=drain), ready=say)
 
 
-def append(data: str, count: int, size: int = 1, producer: str = "p") -> None:
-    """Open the log alone, say `ready` and stop; when continued, append batches and print the last sequence acknowledged after each."""
+def append(data: str, count: int, size: int = 1, producer: str = "p", checkpoint: bool = False) -> None:
+    """Open the log alone, say `ready` and stop; when continued, append batches and print the last sequence acknowledged after each.
+    `checkpoint` has the WAL brought into the file before every batch."""
+    if checkpoint:
+        events.sqlite.CHECKPOINT_FROM = 1
 
     async def main() -> None:
         async with open_sqlite(Path(data) / "log.db", write=True) as store, open_log(store) as log:
@@ -63,27 +68,31 @@ def points(first: int, count: int) -> list[types.Event | types.Unknown]:
     return [types.MetricLogged(time=step, key="m", value=step / 2, step=step) for step in range(first, first + count)]
 
 
-def job(uri: str, journals: str, uid: str, limit: int, exit_early: bool = False) -> None:
+def job(uri: str, journals: str, uid: str, limit: int, broken: str = "") -> None:
     """A training job that logs metrics and prints how many calls have returned."""
+    if broken:
+        sabotage.FAULTS[broken]()
     os.environ["TRACKER_JOURNALS"] = journals
-    import tracker as sdk
-
-    context = sdk.get_or_create_ctx("job", project="p", uid=uid, uri=uri)
+    context = tracker.get_or_create_ctx("job", project="p", uid=uid, uri=uri)
     say("ready")
     for step in range(1, limit + 1):
         context.log_metric("m", step / 2, step=step)
         say(step)
-    if not exit_early:
-        context.commit()
-        say("committed")
+    context.commit()
+    say("committed")
 
 
-def command(arguments: list[str]) -> None:
-    """The `tracker` program."""
-    sys.argv = ["tracker", *arguments]
-    from tracker.cli.main import main
+def crowded_job(uri: str, journals: str, uid: str, limit: int) -> None:
+    """A job whose journal's disk gets full: it logs `limit` points, stops, and when continued logs one more and commits."""
+    os.environ["TRACKER_JOURNALS"] = journals
+    context = tracker.get_or_create_ctx("job", project="p", uid=uid, uri=uri)
+    for step in range(1, limit + 1):
+        context.log_metric("m", step / 2, step=step)
+    say("full")
+    os.kill(os.getpid(), signal.SIGSTOP)
+    context.log_metric("m", (limit + 1) / 2, step=limit + 1)
+    context.commit()
+    say("committed")
 
-    main()
 
-
-ROLES: dict[str, Callable[..., None]] = {"serve": serve, "append": append, "job": job, "command": command}
+ROLES: dict[str, Callable[..., None]] = {"serve": serve, "append": append, "job": job, "crowded job": crowded_job}

@@ -7,6 +7,7 @@ import anyio
 
 from events.log import EventLog
 from events.sealing import Append, Receipt, Sealer
+from tracker.journal import Journal
 
 
 def acknowledge_before_commit() -> None:
@@ -55,8 +56,23 @@ def skip_in_tails() -> None:
     EventLog.tail = hasty  # type: ignore[method-assign, assignment]
 
 
+def write_journal_late() -> None:
+    """What the job says reaches the file only when there is much of it."""
+    append = Journal.append
+    waiting: list[tuple[bytes, int, bytes]] = []
+
+    def late(journal: Journal, stream: bytes, count: int, events: bytes) -> int:
+        waiting.append((stream, count, events))
+        while len(waiting) > 500:
+            append(journal, *waiting.pop(0))
+        return journal.written
+
+    Journal.append = late  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "acknowledge before commit": acknowledge_before_commit,
     "forget producers": forget_producers,
     "skip in tails": skip_in_tails,
+    "write the journal late": write_journal_late,
 }

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from anyio import to_thread
 
-from tests.crash.checker import History, judge
+from tests.crash.checker import History, judge, stored_events
 from tests.crash.load import Server, Users, batch, made, users
 from tests.crash.nursery import PATIENCE, Nursery, run
 from tests.crash.proof import prove
@@ -108,4 +108,32 @@ async def test_a_server_on_a_full_disk_says_so_and_starts_when_there_is_space(
         await them.deliver(batch("after", 1, 50))
     assert await server.end(signal.SIGTERM) == 0
     assert judge(server.data, history, made) == []
+    assert await prove(server.data) == []
+
+
+async def test_a_job_whose_journal_has_no_space_goes_on_and_counts_what_it_missed(
+    nursery: Nursery, tmp_path: Path, small_disk: Path
+) -> None:
+    """Without space for its journal a job goes on; with space again it records how many events are missing, and the rest is there in order."""
+    server = Server(nursery, tmp_path / "data")
+    await server.start()
+    await server.end(signal.SIGTERM)  # so that everything has to wait in the journal
+    ballast = fill(small_disk, leave=500_000)
+    limit = 60_000
+    job = nursery.spawn("crowded job", uri=server.url, journals=str(small_disk / "journals"), uid="r", limit=limit)
+    assert await to_thread.run_sync(job.line) == "full"
+    await to_thread.run_sync(job.stopped)
+    ballast.unlink()
+    await server.start()
+    job.send(signal.SIGCONT)
+    assert await to_thread.run_sync(job.line) == "committed"
+    assert await to_thread.run_sync(job.wait) == 0
+    assert await server.end(signal.SIGTERM) == 0
+    events, faults = stored_events(server.data)
+    assert faults == []
+    steps = [event.event["step"] for event in events if event.event["type"] == "metric.logged"]
+    missed = [event.event["count"] for event in events if event.event["type"] == "events.missed"]
+    assert steps == [*range(1, len(steps)), limit + 1]
+    assert missed
+    assert len(steps) + sum(missed) == limit + 1
     assert await prove(server.data) == []
