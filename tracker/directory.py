@@ -16,6 +16,7 @@ from events.types import RunLost
 from projections.runs import RUNNING, RUNS
 from projections.views import Views
 from tracker.blobs import Blobs
+from tracker.counters import Counters
 from tracker.errors import NotFound, Unavailable
 from tracker.keys import STREAM, Keys
 from tracker.leases import Leases
@@ -38,6 +39,7 @@ class App:
         self.leases = Leases(settings.lost_after)
         self.keys = Keys()
         self.moments = Moments(log)
+        self.counters = Counters()
         self.started_at = time_ns()
         self.ended = anyio.Event()  # set when the log takes nothing more
         self._log = log

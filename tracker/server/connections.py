@@ -21,7 +21,7 @@ from tracker.wire import encode_json
 
 logger = structlog.get_logger("tracker.connections")
 SWEEP = 1.0
-SEND_BUFFER = 64 * 1024  # of the kernel, for one who follows; what such a one can cost is this and the transport's own 64 KiB
+SEND_BUFFER = 64 * 1024  # of the kernel, for one who follows; the transport keeps half of that
 
 
 class Connection(RequestHandler):
@@ -186,6 +186,8 @@ def follow(request: web.BaseRequest) -> None:
     """Mark a connection as one that follows: it may be cut when we stop, and the kernel keeps little for it."""
     request.protocol.following = True  # type: ignore[attr-defined]
     transport = request.transport
+    if transport is not None:
+        transport.set_write_buffer_limits(high=SEND_BUFFER // 2)
     sock = transport.get_extra_info("socket") if transport else None
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

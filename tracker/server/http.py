@@ -19,7 +19,6 @@ from tracker.directory import App
 from tracker.errors import InvalidRequest, Unauthorized, Unsupported
 from tracker.keys import OWNER, Principal
 from tracker.server import bodies, streams
-from tracker.server.counters import Counters
 from tracker.server.guards import Names, check_origin, check_target
 from tracker.server.problems import Problem, describe
 from tracker.server.ranges import requested
@@ -48,7 +47,6 @@ class Edge:
         self._app = app
         self._table = table
         self._names = names
-        self.counters = Counters()
         self._count = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -61,7 +59,7 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - the one place where errors become answers
             path, response = "", self._refuse(request, error)
         took = perf_counter() - began
-        self.counters.add(request.method, path, response.status, took)
+        self._app.counters.add(request.method, path, response.status, took)
         quiet = response.status < 400 and path in ("/v1/events", "/v1/heartbeats", "/health", "/livez")
         (logger.debug if quiet else logger.info)(
             "request",

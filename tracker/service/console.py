@@ -1,7 +1,7 @@
 """Consoles: what a run printed, by byte position, up to now or as it comes.
 
 A follower reads the views up to their end, and from the checkpoint of that very moment on it reads the log: no gap, nothing twice, and
-no look at the database for every line. It holds one piece of at most 64 KiB and a position, ends by itself when the run has
+no look at the database for every line. It holds one piece of at most 32 KiB and a position, ends by itself when the run has
 ended and all its bytes are out, and needs nobody to be writing.
 """
 
@@ -26,7 +26,7 @@ from tracker.names import run_stream
 from tracker.service.asking import Offset, OfRun, the_run, views_of_run
 from tracker.service.replies import Content, Piece
 
-PIECE = 64 * 1024  # bytes at once
+PIECE = 32 * 1024  # bytes at once
 ROWS = 256
 _TEXTS = """SELECT start, length(data), source, substr(data, 1 + max(0, :at - start), :size) FROM console_texts
 WHERE console = :console AND start >= coalesce((SELECT max(start) FROM console_texts WHERE console = :console AND start <= :at), 0)

@@ -1,6 +1,7 @@
 """The log itself, as a feed: history after an offset, and then, if asked, what comes."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import msgspec
@@ -83,15 +84,16 @@ async def _events(app: App, request: ReadEvents) -> AsyncGenerator[Item, None]:
     kinds = frozenset(part for part in request.types.split(",") if part)
     left = request.limit or 2**63
     stream, prefix = request.stream or None, request.prefix or None
-    batches = (app.log.tail if request.follow else app.log.read)(request.after, stream=stream, prefix=prefix)
-    async for batch in batches:
-        for i, event in enumerate(batch.events):
-            if batch.offset + i <= request.after or (kinds and tag_of(event) not in kinds):
-                continue
-            yield _item(batch, i, event)
-            left -= 1
-            if not left:
-                return
+    source = (app.log.tail if request.follow else app.log.read)(request.after, stream=stream, prefix=prefix)
+    async with aclosing(source) as batches:
+        async for batch in batches:
+            for i, event in enumerate(batch.events):
+                if batch.offset + i <= request.after or (kinds and tag_of(event) not in kinds):
+                    continue
+                yield _item(batch, i, event)
+                left -= 1
+                if not left:
+                    return
 
 
 def _item(batch: Batch, i: int, event: AnyEvent) -> Item:

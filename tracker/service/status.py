@@ -73,9 +73,10 @@ async def info(app: App, _request: object) -> Info:
     )
 
 
-def gauges(app: App) -> list[str]:
-    """The same as numbers, for Prometheus."""
-    return [
+async def metrics(app: App, _request: object) -> str:
+    """The tracker as numbers, in the text format of Prometheus."""
+    lines = [
+        *app.counters.lines(),
         "# TYPE tracker_log_offset counter",
         f"tracker_log_offset {app.log.head.offset}",
         "# TYPE tracker_views_offset gauge",
@@ -83,3 +84,4 @@ def gauges(app: App) -> list[str]:
         "# TYPE tracker_log_stopped gauge",
         f"tracker_log_stopped {int(app.log.failure is not None)}",
     ]
+    return "\n".join(lines) + "\n"

@@ -3,12 +3,13 @@
 from functools import partial
 
 from projections.reads.artifacts import Artifact, ArtifactPage
+from projections.reads.metrics import Chart, History
 from projections.reads.projects import Project
 from projections.reads.runs import Run
 from projections.reads.search import RunPage
 from tracker.server.openapi import describe_api
 from tracker.server.route import Nothing, Route, Table
-from tracker.service import access, artifacts, console, content, feed, heartbeats, projects, record, runs, status
+from tracker.service import access, artifacts, console, content, feed, heartbeats, metrics, projects, record, runs, status
 
 _look = partial(Route, method="GET", role="viewer")
 _send = partial(Route, method="POST", role="writer")
@@ -23,6 +24,7 @@ async def openapi(_app: object, _request: object) -> object:
 SERVICE = (
     Route(method="GET", path="/health", handler=status.health, role="anyone", reply=status.Health),
     Route(method="GET", path="/livez", handler=status.live, role="anyone", reply=str),
+    _look(path="/metrics", handler=status.metrics, reply=str),
     _look(path="/v1/info", handler=status.info, reply=status.Info),
     _look(path="/v1/openapi.json", handler=openapi),
 )
@@ -61,6 +63,11 @@ RUNS = (
     Route(method="DELETE", path=_RUN, handler=runs.delete_run, role="writer", request=runs.NameRun, reply=Run),
     _send(path=_RUN + "/restore", handler=runs.restore_run, request=runs.NameRun, reply=Run),
     _look(path=_RUN + "/iterations", handler=runs.list_iterations, request=runs.ListIterations, reply=runs.IterationTable),
+)
+METRICS = (
+    _look(path=_RUN + "/metrics", handler=metrics.list_series, request=metrics.ListSeries, reply=metrics.SeriesList),
+    _look(path=_RUN + "/metrics/history", handler=metrics.read_history, request=metrics.ReadHistory, reply=History),
+    _look(path=_RUN + "/metrics/chart", handler=metrics.read_chart, request=metrics.ReadChart, reply=Chart),
 )
 CONSOLE = (_look(path=_RUN + "/log", handler=console.read_console, request=console.ReadConsole, stream="bytes"),)
 _ARTIFACTS = "/v1/projects/{project}/artifacts"
@@ -110,4 +117,4 @@ ACCESS = (
     ),
 )
 
-TABLE = Table((*SERVICE, *LOG, *PROJECTS, *RUNS, *CONSOLE, *ARTIFACTS, *BLOBS, *ACCESS))
+TABLE = Table((*SERVICE, *LOG, *PROJECTS, *RUNS, *METRICS, *CONSOLE, *ARTIFACTS, *BLOBS, *ACCESS))
