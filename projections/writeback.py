@@ -14,7 +14,8 @@ import msgspec
 from projections.base import Table
 from projections.shape import Columns, Shape, shape_of
 
-BUDGET = 8 * 1024 * 1024  # encoded bytes of one table's rows that stay in memory between transactions
+BUDGET = 16 * 1024 * 1024  # estimated bytes of one table's rows that stay in memory between transactions
+_ROW = 1024  # estimated bytes of a row as objects, beside its packed columns and blobs, which take about twice their length
 _UNKNOWN = ("unknown",)  # whether the database holds the row was never asked
 _CHUNKS = (64, 8, 1)  # rows in one statement; few sizes, so that all statements stay prepared
 
@@ -46,7 +47,7 @@ class _Cache:
             row = None if columns is None else self.shape.decode(columns)
             stored = None if row is None else self.shape.indexed_of(row)
             entry = _Entry(row, stored, read=True)
-            entry.weight = 256 + (sum(len(columns[i]) for i in self.shape.heavy) if columns else 0)
+            entry.weight = _ROW + (2 * sum(len(columns[i]) for i in self.shape.heavy) if columns else 0)
         else:
             entry = _Entry(None, _UNKNOWN, read=False)
         self.live[key] = entry
@@ -68,7 +69,7 @@ class _Cache:
                 entry.stored = None
                 continue
             columns = shape.encode(entry.row)
-            entry.weight = 256 + sum(len(columns[i]) for i in heavy)
+            entry.weight = _ROW + 2 * sum(len(columns[i]) for i in heavy)
             now = shape.indexed_of(entry.row)
             (narrow if entry.stored == now else full).append(columns)
             entry.stored = now
