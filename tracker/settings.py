@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()  # TRACKER_ALLOWED_HOSTS: names beside the loopback ones that requests may be addressed to
     open_access: bool = False  # TRACKER_OPEN_ACCESS: serve beyond loopback without tokens
 
+    patience: float = 10.0  # TRACKER_PATIENCE: how long commit, and the end of a job, wait for a target that may still answer
     lost_after: float = 60.0  # TRACKER_LOST_AFTER: no sign of a running run for this long marks it lost
     drain: float = 10.0  # how long a stopping server finishes what it has begun
     read_wait: float = 5.0  # how long a read waits for the view to reach its min_offset
@@ -72,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             port=int(_number(env, "TRACKER_PORT", DEFAULT_PORT)),
             hosts=tuple(name.strip() for name in env.get("TRACKER_ALLOWED_HOSTS", "").split(",") if name.strip()),
             open_access=env.get("TRACKER_OPEN_ACCESS", "").lower() in ("1", "true", "yes"),
+            patience=_number(env, "TRACKER_PATIENCE", 10.0),
             lost_after=_number(env, "TRACKER_LOST_AFTER", 60.0),
         )
 

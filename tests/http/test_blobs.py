@@ -117,7 +117,14 @@ async def test_content_of_artifacts(serving: Serving) -> None:
     """An artifact's bytes come by run and by project, by key with slashes, version and tag; one that lives elsewhere is never fetched."""
     async with serving() as client:
         await put(client)
-        logged = {"type": "artifact.logged", "key": "models/best", "digest": DIGEST, "size": len(BODY), "path": "a/../ü\r\n.html", "tag_name": "good"}
+        logged = {
+            "type": "artifact.logged",
+            "key": "models/best",
+            "digest": DIGEST,
+            "size": len(BODY),
+            "path": "a/../ü\r\n.html",
+            "tag_name": "good",
+        }
         away = {"type": "artifact.logged", "key": "away", "uri": "file:///etc/passwd"}
         await client.record("run/p/u", [{"type": "run.created", "name": "n"}, logged, away])
         for path in ("/v1/projects/p/runs/u/artifacts/models%2Fbest", "/v1/projects/p/artifacts/models%2Fbest"):

@@ -70,8 +70,8 @@ async def test_sources_and_the_past(serving: Serving) -> None:
     async with serving() as client:
         await begin(client)
         past = await say(client, b"out\n", 3)
-        await say(client, b"err\n", 4, source="stderr")
-        assert await read(client, "?source=stderr") == b"err\n"
+        last = await say(client, b"err\n", 4, source="stderr")
+        assert await read(client, f"?source=stderr&min_offset={last}") == b"err\n"
         assert await read(client, "?source=stdout&offset=2") == b"t\n"
         assert await read(client, f"?at={past}") == b"out\n"
         assert await read(client, f"?at={past - 1}") == b""

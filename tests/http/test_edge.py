@@ -24,7 +24,16 @@ async def test_ready(serving: Serving) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.com", "127.0.0.1.evil.com:{port}", "localhost.:{port}", "user@127.0.0.1:{port}", "2130706433:{port}", "127.0.0.1", "127.0.0.1:1", ""],
+    [
+        "evil.com",
+        "127.0.0.1.evil.com:{port}",
+        "localhost.:{port}",
+        "user@127.0.0.1:{port}",
+        "2130706433:{port}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "",
+    ],
 )
 async def test_foreign_host(serving: Serving, host: str) -> None:
     """A page that rebinds its own name to this address gets nothing but a refusal."""
@@ -98,7 +107,10 @@ async def test_form_posts(serving: Serving) -> None:
             assert status == 415 and body["error"]["code"] == "unsupported"
 
 
-@pytest.mark.parametrize("name", ["..", "..%2f..%2fetc", "%2e%2e", "a%00b", "a%0d%0ab", "a%2fb", "%c3%28", "%zz", "-x", "x" * 129, "a%5cb", "a b".replace(" ", "%20")])
+@pytest.mark.parametrize(
+    "name",
+    ["..", "..%2f..%2fetc", "%2e%2e", "a%00b", "a%0d%0ab", "a%2fb", "%c3%28", "%zz", "-x", "x" * 129, "a%5cb", "a b".replace(" ", "%20")],
+)
 async def test_path_parameters(serving: Serving, name: str) -> None:
     """No name outside the grammar reaches a use case, however it is encoded."""
     async with serving() as client:

@@ -142,7 +142,21 @@ async def test_events_that_cannot_be(serving: Serving, event: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     "stream",
-    ["", "run", "run/p", "run/p/u/x", "run//u", "run/p/..", "run/p/a b", "run/p/-u", "access/tokens", "log/redactions", "project/a/b", "x/p/u", "run/p/u\n"],
+    [
+        "",
+        "run",
+        "run/p",
+        "run/p/u/x",
+        "run//u",
+        "run/p/..",
+        "run/p/a b",
+        "run/p/-u",
+        "access/tokens",
+        "log/redactions",
+        "project/a/b",
+        "x/p/u",
+        "run/p/u\n",
+    ],
 )
 async def test_streams_that_are_not_open(serving: Serving, stream: str) -> None:
     """Only streams of runs and projects can be written from outside: nobody makes himself a token with an event."""

@@ -43,7 +43,9 @@ async def test_heartbeats_keep_a_quiet_run(serving: Serving) -> None:
         await client.record("run/p/silent", STARTED, producer="p2")
         with anyio.fail_after(20):
             while await state(client, "silent") != "lost":
-                assert (await client.ask("POST", "/v1/heartbeats", {"producer": "p1", "runs": [{"project": "p", "uid": "quiet"}]}))[0] == 200
+                assert (await client.ask("POST", "/v1/heartbeats", {"producer": "p1", "runs": [{"project": "p", "uid": "quiet"}]}))[
+                    0
+                ] == 200
                 await anyio.sleep(0.1)
         assert await state(client, "quiet") == "running"
 

@@ -6,6 +6,7 @@ longest makes room.
 """
 
 import socket
+import struct
 from collections import Counter
 from time import monotonic
 from typing import Any
@@ -148,9 +149,7 @@ class Connections:
             now = monotonic()
             for connection in list(self._open):
                 if self._overdue(connection, now):
-                    transport = connection.transport
-                    if transport is not None:
-                        transport.abort()
+                    _reset(connection)
 
     async def drain(self, seconds: float) -> None:
         """Let requests end that were begun, and cut followers off: they resume where they were."""
@@ -163,8 +162,7 @@ class Connections:
                 self._gone = anyio.Event()
                 await self._gone.wait()
         for connection in list(self._open):
-            if connection.transport is not None:
-                connection.transport.abort()
+            _reset(connection)
 
     def _overdue(self, connection: Connection, now: float) -> bool:
         transport = connection.transport
@@ -180,6 +178,16 @@ class Connections:
         if connection.header_since:
             return now - connection.header_since > self._settings.header_timeout
         return now - connection.idle_since > self._settings.idle_timeout
+
+
+def _reset(connection: Connection) -> None:
+    """End a connection at once: what it has not read is thrown away in the kernel, too."""
+    transport = connection.transport
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
 
 
 def follow(request: web.BaseRequest) -> None:
