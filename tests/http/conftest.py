@@ -62,7 +62,7 @@ Serving = Callable[..., AbstractAsyncContextManager[Client]]
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Serving:
-    """`async with serving(**settings) as client`: a server on a directory of the test; opened again it has the same data."""
+    """Opens a server on a directory of the test, with any settings; opened again it has the same data."""
 
     @asynccontextmanager
     async def open_server(**choices: Any) -> AsyncIterator[Client]:

@@ -35,9 +35,11 @@ async def test_recorded_once(serving: Serving) -> None:
         assert await client.ask("POST", "/v1/events", {"batches": [batch]}) == (200, {"offset": 2, "recorded": 0, "duplicates": 2})
         other = {**batch, "events": [{"time": 2, **CREATED}]}
         status, body = await client.ask("POST", "/v1/events", {"batches": [other]})
-        assert status == 409 and body["error"]["code"] == "sequence_conflict"
+        assert status == 409
+        assert body["error"]["code"] == "sequence_conflict"
         status, body = await client.ask("POST", "/v1/events", {"batches": [{**batch, "sequence": 9}]})
-        assert status == 409 and body["error"]["detail"]["expected"] == 3
+        assert status == 409
+        assert body["error"]["detail"]["expected"] == 3
         assert (await client.get("/v1/info"))["offset"] == 2
 
 
@@ -93,7 +95,8 @@ async def test_bodies_that_are_none(serving: Serving, body: bytes) -> None:
     """A body that is not exactly an append is refused with a reason, never with a fault of ours."""
     async with serving() as client:
         status, answer = await client.ask("POST", "/v1/events", data=body)
-        assert status == 400 and answer["error"]["message"]
+        assert status == 400
+        assert answer["error"]["message"]
         for cut in range(0, 12, 3):
             packed = msgspec.msgpack.encode({"batches": [{"stream": "run/p/u"}]})[: 12 - cut]
             status, _ = await client.ask("POST", "/v1/events", data=packed, headers={"Content-Type": "application/msgpack"})

@@ -7,6 +7,7 @@ parameter there is.
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -154,7 +155,7 @@ def parameters(match: Match, query: Mapping[str, str], members: Any = None) -> A
     for name, text in query.items():
         if name in values or name in match.values:
             raise InvalidRequest(f"{name[:64]} is given twice", field=name[:64])
-        values[name] = _flag(kind, name) if text == "" else text
+        values[name] = "true" if text == "" and name in _flags(kind) else text  # `?follow` alone means true
     values.update(match.values)
     for name in values:
         if name not in kind.__struct_fields__:
@@ -168,9 +169,9 @@ def parameters(match: Match, query: Mapping[str, str], members: Any = None) -> A
         raise InvalidRequest(f"{field}: {message}" if field else message, field=field) from None
 
 
-def _flag(kind: type[msgspec.Struct], name: str) -> str:
-    """`?follow` alone means true where a flag is meant; elsewhere it is the empty text."""
-    return "true" if kind.__annotations__.get(name) is bool else ""
+@cache
+def _flags(kind: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.type is bool)
 
 
 async def dispatch(
