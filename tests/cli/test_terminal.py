@@ -118,13 +118,16 @@ def test_a_feed_is_left_with_ctrl_c(server: str) -> None:
         assert feed.process.returncode == 130
 
 
-def test_a_pipe_may_close_early(data: Path) -> None:
-    """`tracker events | head -1` is no error worth a traceback."""
-    process = subprocess.Popen([*PROGRAM, "events", "--json", "--uri", str(data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize(
+    "words", [["events", "--json"], ["events"], ["runs", "--json"], ["show", RUN], ["replay", RUN], ["tail", RUN], ["export"]]
+)
+def test_a_pipe_may_close_early(data: Path, words: list[str]) -> None:
+    """`tracker events | head -1` is no error worth a word, let alone a traceback."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([*PROGRAM, *words, "--uri", str(data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     assert process.stderr is not None
     with process.stdout, process.stderr:
-        process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
     process.wait(PATIENCE)

@@ -15,6 +15,7 @@ from tracker.audit.moment import Moment, elapsed, local, plain
 from tracker.cli.items import MomentType
 from tracker.cli.screen import Column, note, print_json, safe, state, table
 from tracker.cli.session import connect, example, json_option, run, uri_option
+from tracker.transport import Transport
 
 _PAGE = 500
 _SHOWN = 4  # parameters, and results, that a row has room for
@@ -65,7 +66,7 @@ def runs(
 async def _runs(uri: str | None, as_json: bool, project: str | None, params: dict[str, str], limit: int) -> None:
     shown: list[dict[str, Any]] = []
     more = False
-    async with aclosing(_found(uri, project, params, limit + 1)) as found:
+    async with connect(uri) as transport, aclosing(_found(transport, project, params, limit + 1)) as found:
         count = 0
         async for one in found:
             count += 1
@@ -78,29 +79,28 @@ async def _runs(uri: str | None, as_json: bool, project: str | None, params: dic
     if as_json:
         return
     if shown:
-        table(*_table(shown))
+        table(*_table(shown, 0 if params.get("at") else time_ns()))
     else:
         note("no run satisfies that" if params.get("filter") else "there are no runs yet")
     if more:
         note(f"these are the first {limit}: --limit shows more, a filter fewer")
 
 
-async def _found(uri: str | None, project: str | None, params: dict[str, str], most: int) -> AsyncGenerator[dict[str, Any], None]:
+async def _found(transport: Transport, project: str | None, params: dict[str, str], most: int) -> AsyncGenerator[dict[str, Any], None]:
     path = f"/v1/projects/{quote(project, safe='')}/runs" if project else "/v1/runs"
     token = ""
-    async with connect(uri) as transport:
-        while most > 0:
-            asked = params | {"limit": str(min(most, _PAGE))} | ({"page_token": token} if token else {})
-            reply = await transport.ask("GET", path, asked)
-            for one in reply["runs"]:
-                yield one
-            most -= len(reply["runs"])
-            token = reply["next_page_token"]
-            if not token:
-                return
+    while most > 0:
+        asked = params | {"limit": str(min(most, _PAGE))} | ({"page_token": token} if token else {})
+        reply = await transport.ask("GET", path, asked)
+        for one in reply["runs"]:
+            yield one
+        most -= len(reply["runs"])
+        token = reply["next_page_token"]
+        if not token:
+            return
 
 
-def _table(rows: list[dict[str, Any]]) -> tuple[list[Column], list[tuple[str | Text, ...]]]:
+def _table(rows: list[dict[str, Any]], now: int) -> tuple[list[Column], list[tuple[str | Text, ...]]]:
     columns = [Column("run"), Column("name", most=24), Column("state"), Column("started", spare=2), Column("took", right=True, spare=1)]
     columns += [Column("parameters", most=48, spare=3), Column("results", most=60)]
     return columns, [
@@ -109,7 +109,7 @@ def _table(rows: list[dict[str, Any]]) -> tuple[list[Column], list[tuple[str | T
             safe(one.get("name", "")),
             state(one["state"]),
             local(one.get("started_at") or one.get("created_at") or 0),
-            _took(one),
+            _took(one, now or one["updated_at"]),
             _brief(one.get("parameters", {})),
             _brief(one.get("results", {})),
         )
@@ -117,11 +117,11 @@ def _table(rows: list[dict[str, Any]]) -> tuple[list[Column], list[tuple[str | T
     ]
 
 
-def _took(one: dict[str, Any]) -> str:
+def _took(one: dict[str, Any], now: int) -> str:
     started, ended = one.get("started_at") or 0, one.get("ended_at") or 0
     if not started:
         return ""
-    return elapsed(ended - started) if ended else elapsed(time_ns() - started) if one["state"] == "running" else ""
+    return elapsed(ended - started) if ended else elapsed(now - started) if one["state"] == "running" else ""
 
 
 def _brief(values: dict[str, Any]) -> Text:
