@@ -119,6 +119,6 @@ def run(directory: Path) -> list[Figure]:
             value=cost,
             unit="KiB",
             target=256,
-            method=f"resident memory with {STOPPED} followers that read nothing while {megabytes} MiB are printed, less what printing takes",
+            method=f"resident memory with {STOPPED} followers that read nothing of {megabytes} MiB printed, less what printing takes",
         ),
     ]
