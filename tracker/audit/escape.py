@@ -27,6 +27,11 @@ def line(text: str) -> str:
     return _one_line.sub(_shown, text)
 
 
+def in_json(text: str) -> str:
+    """JSON text that a terminal shows as it is; it still means the same."""
+    return _one_line.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _shown(found: re.Match[str]) -> str:
     character = found[0]
     return _SHORT.get(character) or (f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}")

@@ -8,7 +8,7 @@ one moment.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,16 +17,15 @@ import anyio.to_thread
 import msgspec
 
 from events.reading import LogReader
-from events.record import Batch
 from events.verify import Anchor, Fault, Report, verify_chain
 from projections.applier import Health, read_health
 from projections.registry import PROJECTIONS
+from projections.runner import groups
 from projections.views import open_views
 from tracker.audit.agreement import disagreements
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 
-_FOLD_BYTES, _FOLD_BATCHES = 8 * 1024 * 1024, 2000
 _NAMED = 20  # faults of one answer that are named; the rest is counted
 
 
@@ -123,18 +122,10 @@ def _stopped(name: str, health: Health) -> str:
 
 
 async def _fold(log: LogReader, path: Path, until: int, progress: Progress) -> None:
-    waiting: list[Batch] = []
-    size = 0
-    async with open_views(path, PROJECTIONS, write=True) as views:
-        async for batch in log.read(0, until=until):
-            waiting.append(batch)
-            size += len(batch.body)
-            if size >= _FOLD_BYTES or len(waiting) >= _FOLD_BATCHES:
-                await views.apply(waiting)
-                progress("folding the views anew", batch.last, until)
-                waiting, size = [], 0
-        if waiting:
-            await views.apply(waiting)
+    async with open_views(path, PROJECTIONS, write=True) as views, aclosing(groups(log, 0, until=until)) as all_groups:
+        async for group in all_groups:
+            await views.apply(group)
+            progress("folding the views anew", group[-1].last, until)
 
 
 @contextmanager
