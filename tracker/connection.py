@@ -19,11 +19,8 @@ from typing import Any
 from tracker.errors import Unavailable
 from tracker.portal import Portal
 from tracker.recorder import Recorder
-from tracker.sender import Sender
+from tracker.sender import LAST_TRY, Sender
 from tracker.settings import Settings, Target, parse_target
-
-PATIENCE = 10.0  # seconds that commit, and the end of the process, wait for a target that may still answer
-
 
 CLOSING = 5.0  # seconds that closing a transport may take
 
@@ -59,16 +56,15 @@ class Connection:
             sender = self.sender
         except Unavailable:
             away: Future[bool] = Future()
-            away.set_result(False)  # noqa: FBT003
+            away.set_result(False)
             return away
         if timeout is None:
-            timeout = 0.0 if sender.reachable is False else PATIENCE
+            timeout = 0.0 if sender.reachable is False else self.settings.patience
         return self._portal.submit(sender.flush(timeout))
 
-    def ask(
-        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Any = None, timeout: float = PATIENCE
-    ) -> "Future[Any]":
+    def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: Any = None) -> "Future[Any]":
         """The target's answer, which knows all that was recorded here before."""
+        timeout = self.settings.patience
 
         async def work() -> Any:
             await self.sender.flush(timeout)
@@ -142,6 +138,7 @@ class Process:
         self._connections: dict[str, Connection] = {}
         self._lock = threading.Lock()
         self._arranged = False
+        self._until = 0.0  # when the end of the process has waited long enough
         os.register_at_fork(after_in_child=self._forked)
 
     def connection(self, uri: str = "") -> Connection:
@@ -153,7 +150,7 @@ class Process:
                 self._connections[target.uri] = Connection(self.portal, target, settings)
             return self._connections[target.uri]
 
-    def flush(self, timeout: float = PATIENCE) -> bool:
+    def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all that was recorded is stored, within `timeout` seconds in all; False when it is not."""
         until = time.monotonic() + timeout
         stored = [connection.settle(max(0.0, until - time.monotonic())) for connection in list(self._connections.values())]
@@ -182,7 +179,8 @@ class Process:
         for connection in list(self._connections.values()):
             for end in list(connection.recorder.runs.values()):
                 end()
-        self.flush()
+        self._until = self._until or time.monotonic() + max((c.settings.patience for c in self._connections.values()), default=0.0)
+        self.flush(max(LAST_TRY, self._until - time.monotonic()))  # this may be the second time, after the last threads
 
     def end(self) -> None:
         """Wind up, close the journals, end the background thread."""
@@ -190,10 +188,11 @@ class Process:
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
+        self._until = 0.0
         self.portal.stop(CLOSING)
 
     def _forked(self) -> None:
-        self._lock, self._arranged = threading.Lock(), False
+        self._lock, self._arranged, self._until = threading.Lock(), False, 0.0
         self.portal.forked()
         for connection in self._connections.values():
             connection.forked()

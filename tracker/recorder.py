@@ -23,6 +23,8 @@ from tracker.journal import Journal
 
 _encode = msgspec.msgpack.Encoder().encode
 
+Entry = tuple[bytes, int, bytes]  # stream, count of events, the events
+
 HOLD_BYTES = 1024 * 1024  # events kept in memory while the journal cannot be written
 RETRY = 0.25  # seconds between tries to write it again
 SYNC = 0.25  # seconds after which what was said survives a power cut, too
@@ -51,10 +53,11 @@ class Recorder:
         ] = {}  # (project, uid) of runs active here, and what their end with the process is
         self._lock = threading.RLock()
         self._busy = False
-        self._deferred: list[tuple[bytes, int, bytes]] = []  # said by a signal handler in the middle of a call
-        self._held: list[tuple[bytes, int, bytes]] = []  # said while the journal could not be written
+        self._deferred: list[Entry] = []  # said by a signal handler in the middle of a call
+        self._held: list[
+            Entry | Counter[bytes]
+        ] = []  # said while the journal could not be written; counts by stream where there was no room
         self._held_bytes = 0
-        self._missed: Counter[bytes] = Counter()
         self._reason = ""
         self._complaint = ""
         self._retry_at = 0.0
@@ -68,7 +71,7 @@ class Recorder:
     @property
     def troubled(self) -> bool:
         """Whether events wait in memory because the journal cannot be written."""
-        return bool(self._held or self._missed)
+        return bool(self._held)
 
     @property
     def unsynced(self) -> bool:
@@ -87,7 +90,7 @@ class Recorder:
                 return self.written
             self._busy = True
             try:
-                if self._held or self._missed or self.journal is None:
+                if self._held or self.journal is None:
                     self._keep(stream, count, events)
                 else:
                     try:
@@ -106,7 +109,7 @@ class Recorder:
     def retry(self) -> None:
         """Try again to write what waits in memory."""
         with self._lock:
-            if not self._busy and (self._held or self._missed):
+            if not self._busy and self._held:
                 self._retry_at = 0.0
                 self._busy = True
                 try:
@@ -146,6 +149,8 @@ class Recorder:
 
     def _keep(self, stream: bytes, count: int, events: bytes) -> None:
         """Write, after what waits in memory; or hold."""
+        if not _droppable(events):
+            self._retry_at = 0.0  # rare, and worth a try
         if self._release():
             assert self.journal is not None
             try:
@@ -163,13 +168,13 @@ class Recorder:
             if self.journal is None:
                 self.journal = Journal(self.directory, self.uri, self.producer, parent=self.parent)
             while self._held:
-                self.journal.append(*self._held[0])
-                self._held_bytes -= len(self._held.pop(0)[2])
-            while self._missed:
-                stream, count = next(iter(self._missed.items()))
-                event = EventsMissed(time=time.time_ns(), count=count, reason=self._reason)
-                self.journal.append(stream, 1, _encode(event))
-                del self._missed[stream]
+                entry = self._held[0]
+                if isinstance(entry, Counter):
+                    self._tell_missed(self.journal, entry)
+                else:
+                    self.journal.append(*entry)
+                    self._held_bytes -= len(entry[2])
+                self._held.pop(0)
         except OSError as error:
             self._trouble(error)
             return False
@@ -178,11 +183,21 @@ class Recorder:
     def _hold(self, stream: bytes, count: int, events: bytes, error: OSError | None) -> None:
         if error is not None:
             self._trouble(error)
-        if self._missed or self._held_bytes + len(events) > HOLD_BYTES:
-            self._missed[stream] += count
-        else:
+        last = self._held[-1] if self._held else None
+        bound = HOLD_BYTES if _droppable(events) else 2 * HOLD_BYTES
+        if self._held_bytes + len(events) <= bound and not (bound == HOLD_BYTES and isinstance(last, Counter)):
             self._held.append((stream, count, events))
             self._held_bytes += len(events)
+        elif isinstance(last, Counter):
+            last[stream] += count
+        else:
+            self._held.append(Counter({stream: count}))
+
+    def _tell_missed(self, journal: Journal, missed: Counter[bytes]) -> None:
+        while missed:
+            stream, count = next(iter(missed.items()))
+            journal.append(stream, 1, _encode(EventsMissed(time=time.time_ns(), count=count, reason=self._reason)))
+            del missed[stream]
 
     def _trouble(self, error: OSError) -> None:
         self._retry_at = time.monotonic() + RETRY
@@ -193,6 +208,11 @@ class Recorder:
         # Outside the lock: stderr may be a pipe that is emptied by a thread which records.
         text, self._complaint = self._complaint, ""
         self.complaints.say("journal", text)
+
+
+def _droppable(events: bytes) -> bool:
+    """Whether these are events that come by the thousand; what a run went through is held twice as long."""
+    return b"metric.logged" in events or b"console.written" in events
 
 
 def _nobody() -> None:

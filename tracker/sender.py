@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from tracker.delivery import Shipper, deliver, requests
+from tracker.errors import Unreachable
 from tracker.journal_reader import JournalReader, is_alive, read_header, scan
 from tracker.recorder import SYNC, Recorder
 from tracker.settings import Settings, Target
@@ -22,6 +23,7 @@ LINGER = 0.02  # seconds in which calls gather into the first request after a si
 LONGEST_LINGER = 0.2  # in a steady flow: few, big requests leave the interpreter to the job
 BEAT = 10.0  # seconds between heartbeats
 LONGEST_PAUSE = 30.0
+LAST_TRY = 1.0  # seconds for a target that was away when the process ends
 
 
 class Sender:
@@ -37,8 +39,11 @@ class Sender:
         self._dirty = anyio.Event()
         self._progress = anyio.Event()
         self._hurry = anyio.Event()  # somebody waits: do not linger
+        self._orphans = anyio.Lock()
+        self._retry = anyio.Event()  # the process ends: do not pause
         self._reader: JournalReader | None = None
-        self._failures = 0
+        self._failures = 0  # since the last answer
+        self._absences = 0  # tries that found nobody, ever
         self._closing = False
         self._work: anyio.CancelScope | None = None
         self.closed = anyio.Event()
@@ -76,12 +81,14 @@ class Sender:
         await self.closed.wait()
 
     async def flush(self, timeout: float) -> bool:
-        """Wait until all that is recorded now is stored at the target; False when that takes longer."""
-        sequence = self._recorder.written
+        """Wait until all that is recorded now is stored at the target; False when that takes longer, or the target turns out to be away."""
+        sequence, absences = self._recorder.written, self._absences
         self._hurry.set()
         self._woken()
         with anyio.move_on_after(timeout):
             while self.acknowledged < sequence or self._recorder.troubled:
+                if self._absences > absences:
+                    return False
                 await self._progress.wait()
             return True
         return False
@@ -161,12 +168,15 @@ class Sender:
     async def _pause(self, error: BaseException) -> None:
         self.reachable = False
         self._failures += 1
+        self._absences += isinstance(error, (Unreachable, OSError, TimeoutError))
         self._advance()
         what = str(error) or type(error).__name__
         self._recorder.complaints.say("sending", f"{what}; events are kept in {self._recorder.directory} until they can be delivered")
         longest = min(LONGEST_PAUSE, 0.2 * 2 ** min(self._failures, 10))
         asked = float(getattr(error, "retry_after", 0.0))
-        await anyio.sleep(max(asked, random.uniform(longest / 2, longest)))
+        with anyio.move_on_after(max(asked, random.uniform(longest / 2, longest))):
+            await self._retry.wait()
+        self._retry = anyio.Event()
 
     async def _sync_for_ever(self) -> None:
         """Sync the journal a moment after it changed; also brings back what waits in memory for a full disk."""
@@ -188,6 +198,10 @@ class Sender:
 
     async def _deliver_orphans(self, transport: Transport) -> None:
         """Deliver what dead processes left here for the same target."""
+        async with self._orphans:
+            await self._deliver_dead(transport)
+
+    async def _deliver_dead(self, transport: Transport) -> None:
         for segments in scan(self._recorder.directory).values():
             try:
                 mine = read_header(segments[0])[0].uri == self._recorder.uri
@@ -198,7 +212,8 @@ class Sender:
 
     async def settle(self, bound: float) -> bool:
         """At the end of the process: wait at most `bound` seconds for what is recorded here, and in forked children that have ended."""
-        until = time.monotonic() + (0.0 if self.reachable is False else bound)
+        until = time.monotonic() + (min(bound, LAST_TRY) if self.reachable is False else bound)
+        self._retry.set()
         done = await self.flush(max(0.0, until - time.monotonic()))
         if done and self.transport is not None:
             with anyio.move_on_after(max(0.0, until - time.monotonic())):
