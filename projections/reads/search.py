@@ -1,12 +1,14 @@
 """Search among runs: the page of those that satisfy a filter, in an order.
 
 Which index drives decides all. A probe lists the runs of one condition, up to 2,000: one with fewer is rare, and its runs are fetched
-and sorted. Where no condition is rare, those of up to 20,000 runs may be rare together. Otherwise matches are dense enough to walk the
-index of the order until the page is full. Each look costs a millisecond or so; the wrong index costs a few hundred at 100,000 runs.
+and sorted. Where no condition is rare, matches should be dense enough to walk the index of the order until the page is full. When a walk
+has come far without that, conditions of up to 20,000 runs are looked at together: they may be rare so. Only then does it walk to the end.
+A probe costs less than a millisecond; the wrong index costs hundreds at 100,000 runs.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -21,7 +23,8 @@ from projections.views import Views, select
 RARE = 2_000  # runs
 MEDIUM = 20_000  # runs: conditions of so many are looked at together
 FEW = 100  # runs: no probe could make it much cheaper
-MAX_PROBES, MAX_SCANS = 12, 2
+MAX_PROBES, MAX_SCANS = 8, 2
+FAR = 200_000  # steps of SQLite's machine, a few thousand runs
 
 _ALL_PROJECTS = """WITH RECURSIVE p(name) AS (
   SELECT min(project) FROM runs UNION ALL SELECT (SELECT min(project) FROM runs WHERE project > p.name) FROM p WHERE p.name IS NOT NULL
@@ -77,10 +80,21 @@ def _page(db: sqlite3.Connection, search: Search, after: Position | None, limit:
 
 
 def _rows(db: sqlite3.Connection, search: Search, after: Position | None, limit: int) -> list[tuple[Any, ...]]:
-    rare = _Probes(db, search.scope).runs(search.condition)
-    if rare is not None or not walkable(search):
-        statement = sorted_among(search, rare, after, limit)
-        return db.execute(statement.sql, statement.params).fetchall()
+    probes = _Probes(db, search.scope)
+    few = probes.runs(search.condition)
+    if few is None and walkable(search):
+        try:
+            with _bounded(db, FAR if isinstance(search.condition, AllOf) else 0):
+                return _walk(db, search, after, limit)
+        except _TooFar:
+            few = probes.together(search.condition)
+        if few is None:
+            return _walk(db, search, after, limit)
+    statement = sorted_among(search, few, after, limit)
+    return db.execute(statement.sql, statement.params).fetchall()
+
+
+def _walk(db: sqlite3.Connection, search: Search, after: Position | None, limit: int) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     for statements in walks(search, after, limit):
         rows = [row for s in statements for row in db.execute(s.sql, s.params)]
@@ -88,6 +102,31 @@ def _rows(db: sqlite3.Connection, search: Search, after: Position | None, limit:
         if len(found) >= limit:
             break
     return found[:limit]
+
+
+class _TooFar(Exception):
+    """A walk took more steps than it was given."""
+
+
+@contextmanager
+def _bounded(db: sqlite3.Connection, steps: int) -> Iterator[None]:
+    """Statements inside may take so many steps of SQLite's machine each (0 = any number) before they end with _TooFar."""
+    passed = False
+
+    def end() -> int:
+        nonlocal passed
+        passed = True
+        return 1
+
+    db.set_progress_handler(end if steps else None, steps)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if passed:
+            raise _TooFar from error
+        raise
+    finally:
+        db.set_progress_handler(None, 0)
 
 
 class _Probes:
@@ -106,7 +145,7 @@ class _Probes:
                 return self._union(terms)
             case None:
                 return None
-        return self._leaf(condition)
+        return self._leaf(condition, RARE)
 
     def _fewest(self, terms: Sequence[Condition]) -> list[int] | None:
         best: list[int] | None = None
@@ -116,13 +155,16 @@ class _Probes:
                 best = found
             if best is not None and len(best) <= FEW:
                 break
-        return self._common(terms) if best is None else best
+        return best
 
-    def _common(self, terms: Sequence[Condition]) -> list[int] | None:
-        """Fewer than RARE runs that satisfy several conditions, none of which is rare alone."""
-        found = [set(runs) for term in terms if (runs := self._leaf(term, MEDIUM)) is not None]
-        common = set[int].intersection(*found) if len(found) > 1 else None
-        return sorted(common) if common is not None and len(common) <= RARE else None
+    def together(self, condition: Condition | None) -> list[int] | None:
+        """Fewer than RARE runs that satisfy conditions none of which is rare alone; None when they are more, or that is not known."""
+        if not isinstance(condition, AllOf):
+            return None
+        self.probes = MAX_PROBES
+        found = [set(runs) for term in condition.terms if (runs := self._leaf(term, MEDIUM)) is not None]
+        both = set[int].intersection(*found) if len(found) > 1 else None
+        return sorted(both) if both is not None and len(both) <= RARE else None
 
     def _union(self, terms: Sequence[Condition]) -> list[int] | None:
         union: set[int] = set()
@@ -132,7 +174,7 @@ class _Probes:
                 return None
         return sorted(union)
 
-    def _leaf(self, condition: Condition, limit: int = RARE) -> list[int] | None:
+    def _leaf(self, condition: Condition, limit: int) -> list[int] | None:
         one = probe(condition, self.scope)
         if one is None or not (self.scans if one.scan else self.probes):
             return None
