@@ -72,6 +72,11 @@ class _Door:
         body = msgspec.msgpack.encode({"batches": batches})
         return (await record(self._app, decode_record(body, MSGPACK), "")).offset
 
+    def beat(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Take these runs to be alive."""
+        for project, uid in runs:
+            self._app.leases.sign(project, uid)
+
     async def put_blob(self, digest: str, path: Path) -> None:
         """Keep a file."""
         await self._app.blobs.put_file(digest, path)

@@ -21,7 +21,7 @@ MAX_MEMBERS = 10_000
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _ALIASES = {JSON: JSON, MSGPACK: MSGPACK, "application/msgpack": MSGPACK, "application/vnd.msgpack": MSGPACK}
-_STRICT_BUILTINS = (bytes,)
+_NEVER = frozenset({str, int, bool, bytes, type(None)})
 
 
 def media_type(header: str) -> str | None:
@@ -43,34 +43,38 @@ def encode(value: Any, media: str) -> bytes:
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON, in which non-finite floats are strings."""
-    return _json.encode(finite(msgspec.to_builtins(value)))
+    """JSON, in which non-finite floats are strings. Where there is none of them, nothing is copied."""
+    return _json.encode(_spell(msgspec.to_builtins(value)) if _odd(value) else value)
 
 
-def finite(value: Any) -> Any:
-    """`value` with non-finite floats as strings; lists of floats are only walked when one of them is not finite."""
+def _odd(value: Any) -> bool:
+    """Whether a non-finite float may be in a value. A sum tells it of a whole column at once."""
+    kind = type(value)
+    if kind in _NEVER:
+        return False
+    if kind is float:
+        return not math.isfinite(value)
+    if kind is dict:
+        return any(map(_odd, value.values()))
+    if kind is list or kind is tuple:
+        if value and type(value[0]) in (float, int):
+            try:
+                return not math.isfinite(sum(value))
+            except (TypeError, OverflowError):
+                pass
+        return any(map(_odd, value))
+    fields = getattr(value, "__struct_fields__", None)
+    return fields is None or any(_odd(getattr(value, field)) for field in fields)
+
+
+def _spell(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else _spelled(value)
     if isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(item, (float, dict, list)):
-                value[key] = finite(item)
-        return value
+        return {key: _spell(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return _finite_list(value)
+        return [_spell(item) for item in value] if _odd(value) else value
     return value
-
-
-def _finite_list(items: list[Any] | tuple[Any, ...]) -> Any:
-    if not items or isinstance(items[0], (int, str)):
-        return [finite(item) for item in items] if any(isinstance(item, (float, dict, list)) for item in items) else items
-    if isinstance(items[0], float):
-        try:
-            if math.isfinite(math.fsum(items)):
-                return items
-        except (OverflowError, TypeError, ValueError):
-            pass
-    return [finite(item) for item in items]
 
 
 def _spelled(value: float) -> str:
