@@ -46,3 +46,12 @@ def test_every_command_says_what_it_does() -> None:
         answer = runner.invoke(tracker, [name, "--help"])
         assert answer.exit_code == 0, f"{name}: {answer.output}"
         assert len(answer.output.splitlines()) > 3
+
+
+def test_status_names_what_exists() -> None:
+    """Every test and every command that docs/status.md calls as a witness exists."""
+    page = (DOCS / "status.md").read_text()
+    tests, commands = re.findall(r"`(tests/[\w/]+\.py)`", page), re.findall(r"`tracker (\w+)", page)
+    assert len(tests) > 20
+    assert not [path for path in tests if not (ROOT / path).exists()]
+    assert set(commands) <= set(COMMANDS)
