@@ -23,7 +23,7 @@ async def until(client: Client, uid: str, wanted: str) -> None:
 
 
 async def test_silent_run_is_lost(serving: Serving) -> None:
-    """A running run without a sign of life is marked lost, with the evidence, and a later event revives it; one that ended is left alone."""
+    """A running run without a sign of life is marked lost with the evidence, and a later event revives it; one that ended is left alone."""
     async with serving(lost_after=0.5) as client:
         await client.record("run/p/silent", STARTED, producer="p1")
         await client.record("run/p/ended", [*STARTED, {"type": "state.changed", "state": "completed"}], producer="p2")
