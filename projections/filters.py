@@ -37,6 +37,7 @@ from projections.runs import ANNOTATION, LABEL, METRIC
 
 MAX_TEXT, MAX_TERMS, MAX_DEPTH, MAX_ORDER = 4096, 64, 16, 8
 
+
 class FilterError(ValueError):
     """The text is not of the language; `column` counts from 1."""
 

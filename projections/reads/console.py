@@ -1,28 +1,22 @@
-"""Reading what a run printed: from a byte, from the end, or only of one source."""
+"""Reading what a run printed, from any byte."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import msgspec
 
-from projections.console import CONSOLES, TEXTS, ConsoleRow, TextRow
-from projections.views import Views, get, select
+from projections.console import CONSOLES, ConsoleRow
+from projections.views import Views, get
 
 MOST = 1024 * 1024  # bytes of one read, unless more are asked for
 
-
-class ConsolePart(msgspec.Struct, frozen=True):
-    """Bytes of a console. `offset` is the position of the first byte looked at, `next` that after the last, `size` that of the end.
-    A read that goes on begins at `next`; with a source or an iteration, bytes of others between the two are left out of `data`."""
-
-    data: bytes
-    offset: int
-    next: int
-    size: int
+_TEXTS = """SELECT start, length(data), time, source, iteration, attempt, substr(data, 1 + max(0, :at - start), :size) FROM console_texts
+WHERE console = :console AND start >= (SELECT max(start) FROM console_texts WHERE console = :console AND start <= :at) AND start < :end
+ORDER BY start"""
 
 
 class ConsolePiece(msgspec.Struct, frozen=True):
-    """Bytes as one call wrote them, with what is known of them. `time` is in nanoseconds by the clock of the job."""
+    """Bytes of one write, from position `start` on, with what is known of them. `time` is in nanoseconds by the clock of the job."""
 
     start: int
     time: int
@@ -31,20 +25,26 @@ class ConsolePiece(msgspec.Struct, frozen=True):
     attempt: str
     data: bytes
 
+    @property
+    def end(self) -> int:
+        """The position after them."""
+        return self.start + len(self.data)
 
-async def console_size(views: Views, project: str, uid: str) -> int:
-    """How many bytes the console of the run has; 0 when it never printed."""
-    row = await views.get(CONSOLES, project, uid)
-    return 0 if row is None else int(row.size)
+
+class ConsolePart(msgspec.Struct, frozen=True):
+    """Bytes of a console. `offset` is the position of the first byte looked at, `next` that after the last, `size` that of the end.
+    A read that goes on begins at `next`; with a source, bytes of others between the two are left out of `data`."""
+
+    data: bytes
+    offset: int
+    next: int
+    size: int
 
 
-async def read_console(
-    views: Views, project: str, uid: str, offset: int = 0, size: int = MOST, *, source: str = "", iteration: int | None = None
-) -> ConsolePart:
+async def read_console(views: Views, project: str, uid: str, offset: int = 0, size: int = MOST, *, source: str = "") -> ConsolePart:
     """At most `size` bytes from position `offset`; a negative one counts from the end, and from the beginning when it passes it.
 
-    From the end or beyond, nothing, with `offset` and `next` as asked. `source` ("" = all) and `iteration` (None = all) choose among
-    the bytes of that part of the console.
+    From the end or beyond, nothing, with `offset` and `next` as asked. `source` ("" = all) chooses among the bytes of that part.
     """
 
     def read(db: sqlite3.Connection) -> ConsolePart:
@@ -52,41 +52,20 @@ async def read_console(
         total = 0 if console is None else console.size
         begin = max(0, total + offset) if offset < 0 else offset
         end = max(begin, min(begin + max(0, size), total))
-        if console is None or begin == end:
-            return ConsolePart(b"", begin, begin, total)
-        rows = _texts(db, console, begin, end)
-        chosen = [t for t in rows if (not source or t.source == source) and (iteration is None or t.iteration == iteration)]
-        return ConsolePart(_joined(chosen, begin, end), begin, end, total)
+        found = pieces(db, console, begin, end) if console is not None else ()
+        return ConsolePart(b"".join(p.data for p in found if source in ("", p.source)), begin, end, total)
 
     return await views.query(read)
 
 
-async def console_pieces(
-    views: Views, project: str, uid: str, offset: int = 0, size: int = MOST, *, source: str = "", iteration: int | None = None
-) -> list[ConsolePiece]:
-    """The whole writes that the bytes `offset` to `offset + size` belong to, in order."""
-
-    def read(db: sqlite3.Connection) -> list[ConsolePiece]:
-        console: ConsoleRow | None = get(db, CONSOLES, project, uid)
-        if console is None:
-            return []
-        begin = max(0, console.size + offset) if offset < 0 else offset
-        return [
-            ConsolePiece(t.start, t.time, t.source, t.iteration, t.attempt, t.data)
-            for t in _texts(db, console, begin, begin + size)
-            if (not source or t.source == source) and (iteration is None or t.iteration == iteration)
-        ]
-
-    return await views.query(read)
-
-
-def _texts(db: sqlite3.Connection, console: ConsoleRow, begin: int, end: int) -> list[TextRow]:
+def pieces(db: sqlite3.Connection, console: ConsoleRow, begin: int, end: int) -> Iterator[ConsolePiece]:
+    """The bytes from `begin` to `end` (without it), write by write, each read when it is asked for; for use within `Views.query`."""
     if begin >= min(end, console.size):
-        return []
-    first = "SELECT max(start) FROM console_texts WHERE console = :id AND start <= :begin"
-    where = f"WHERE console = :id AND start >= ({first}) AND start < :end ORDER BY start"
-    return select(db, TEXTS, where, {"id": console.id, "begin": begin, "end": end})
-
-
-def _joined(texts: Iterable[TextRow], begin: int, end: int) -> bytes:
-    return b"".join(t.data[max(0, begin - t.start) : max(0, end - t.start)] for t in texts)
+        return
+    rows = db.execute(_TEXTS, {"console": console.id, "at": begin, "end": end, "size": end - begin})
+    try:
+        for start, length, time, source, iteration, attempt, data in rows:
+            at = max(begin, start)
+            yield ConsolePiece(at, time, source, iteration, attempt, data[: max(0, min(start + length, end) - at)])
+    finally:
+        rows.close()

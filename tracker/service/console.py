@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import partial
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,7 @@ from events.record import Batch
 from events.types import ConsoleWritten, StateChanged
 from projections.applier import read_health
 from projections.console import CONSOLES, Console, ConsoleRow
+from projections.reads.console import pieces
 from projections.runs import RUNS, TERMINAL
 from projections.views import Views, get
 from tracker.directory import App
@@ -28,9 +30,6 @@ from tracker.service.replies import Content, Piece
 
 PIECE = 32 * 1024  # bytes at once
 ROWS = 256
-_TEXTS = """SELECT start, length(data), source, substr(data, 1 + max(0, :at - start), :size) FROM console_texts
-WHERE console = :console AND start >= coalesce((SELECT max(start) FROM console_texts WHERE console = :console AND start <= :at), 0)
-ORDER BY start LIMIT :rows"""
 
 
 class ReadConsole(OfRun, kw_only=True, forbid_unknown_fields=True):
@@ -148,19 +147,9 @@ def _look_at(db: sqlite3.Connection, request: ReadConsole, position: int, end: i
     size = 0 if console is None else console.size
     upto = read_health(db)[Console.name].offset
     end = size if end is None else min(end, size)
-    pieces: list[tuple[str, Piece]] = []
-    left = PIECE
-    if console is not None and position < end:
-        params = {"console": console.id, "at": position, "size": PIECE, "rows": ROWS}
-        rows = db.execute(_TEXTS, params)
-        for start, length, source, data in rows:
-            if position >= end or left <= 0:
-                break
-            part = data[: min(left, end - position)]
-            position += len(part)
-            left -= len(part)
-            pieces.append((source, Piece(position, part)))
-            if position < start + length:
-                break
-        rows.close()
-    return _Look(size=size, ended=run is not None and run.state in TERMINAL, upto=upto, pieces=pieces, position=position)
+    found: list[tuple[str, Piece]] = []
+    if console is not None:
+        for piece in islice(pieces(db, console, position, min(end, position + PIECE)), ROWS):
+            found.append((piece.source, Piece(piece.end, piece.data)))
+            position = piece.end
+    return _Look(size=size, ended=run is not None and run.state in TERMINAL, upto=upto, pieces=found, position=position)
