@@ -126,14 +126,14 @@ def decode_plain(plain: bytes) -> list[AnyEvent]:
         raise Corrupt(f"a batch does not decode: {error}") from error
     try:
         return [_decode_one(bytes(raw)) for raw in _raws.decode(plain)]
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Corrupt(f"a batch does not decode: {error}") from error
 
 
 def _decode_one(raw: bytes) -> AnyEvent:
     try:
         shape = upcast(msgspec.msgpack.decode(raw))
-    except (msgspec.DecodeError, RecursionError, AttributeError) as error:
+    except (msgspec.DecodeError, RecursionError, AttributeError, UnicodeDecodeError) as error:
         raise Corrupt(f"an event does not decode: {error}") from error
     return event_from(shape)
 

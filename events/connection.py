@@ -40,9 +40,9 @@ class Connection:
         self._refuse_when_closing()
         try:
             result: T = await self._inner._execute(work, self._inner._conn)  # type: ignore[no-untyped-call]
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             self._refuse_when_closing()
-            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT:
+            if is_damage(error):
                 raise Corrupt(f"{self._name} is damaged: {error}") from error
             raise
         return result
@@ -54,6 +54,14 @@ class Connection:
     def interrupt(self) -> None:
         """End the statement that runs now, if any, with an error. For a reader whose caller has gone."""
         self._inner._conn.interrupt()
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error of SQLite, or of its module, says that the file does not hold what was written."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.DatabaseError) and ("decode to UTF-8" in str(error) if code is None else (code & 0xFF) in _CORRUPT)
 
 
 @asynccontextmanager

@@ -2,10 +2,11 @@
 
 A reader holds an offset and nothing else. It asks for a page after it, first in memory and then in the store, and when there is
 none it waits for the pulse. Pages are small and are let go batch by batch, so a reader that stops costs little
-and the log can be of any length.
+and the log can be of any length. What is damaged is told, never left out: pages must be gapless.
 """
 
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 
 from events.errors import Corrupt, LogClosed
 from events.pulse import Pulse
@@ -116,6 +117,8 @@ class LogReader:
         page = self._recent.after(after, stream, prefix, limit, size)
         if page is None:
             page = await self._store.read(after, limit, size=size, stream=stream, prefix=prefix)
+            if prefix is None:
+                _check_gapless(page, after, stream)
         return page
 
     def _advance(self, head: Head, streams: list[str]) -> None:
@@ -134,3 +137,19 @@ class LogReader:
         closed = LogClosed(f"the log stopped: {cause}" if cause else "the log is closed")
         closed.__cause__ = cause
         return closed
+
+
+def _check_gapless(page: list[Batch], after: int, stream: str | None) -> None:
+    """Raise Corrupt when a page, asked for because there is something after `after`, leaves something out."""
+    if stream is None:
+        if not page or not page[0].offset <= after + 1 <= page[0].last:
+            raise Corrupt(f"offset {after + 1} is missing{f': the log goes on at {page[0].offset}' if page else ''}", after + 1)
+        for batch, following in pairwise(page):
+            if following.offset != batch.last + 1:
+                raise Corrupt(f"offset {batch.last + 1} is missing: the log goes on at {following.offset}", batch.last + 1)
+        return
+    if page and after == 0 and page[0].version != 1:
+        raise Corrupt(f"stream {stream!r} begins with version {page[0].version}", page[0].offset)
+    for batch, following in pairwise(page):
+        if following.version != batch.version + batch.count:
+            raise Corrupt(f"stream {stream!r} goes from version {batch.version + batch.count - 1} to {following.version}", following.offset)

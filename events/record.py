@@ -10,6 +10,7 @@ from functools import cached_property
 import msgspec
 
 from events.codec import AnyEvent, decode
+from events.errors import Corrupt
 
 
 class New(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +58,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def events(self) -> list[AnyEvent]:
-        """The decoded events; decoded once."""
-        return decode(self.body)
+        """The decoded events; decoded once. Raises Corrupt when they cannot be, or are not as many as they should."""
+        events = decode(self.body)
+        if len(events) != self.count:
+            raise Corrupt(f"the batch at offset {self.offset} holds {len(events)} events, not {self.count}", self.offset)
+        return events
 
     @cached_property
     def kinds(self) -> frozenset[type]:

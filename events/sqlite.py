@@ -25,8 +25,12 @@ PAGES_OF_A_COMMIT = 24 * 1024  # bytes of WAL a commit takes beside its bodies: 
 SCAN = 65_536  # offsets looked through in one hop for a prefix
 _SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
 FORMAT = len(_SCRIPTS)
+_TYPES = (int, int, str, int, int, str, str, int, bytes, bytes)  # of the columns of a batch, as written
+_TYPES_OF_HEAD = (int, bytes, int, int)
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
+_FIELDS = ", ".join([f"b.{name}" for name in Batch.__struct_fields__] + [f"h.{name}" for name in Head.__struct_fields__])
+_PROBE = f"SELECT {_FIELDS} FROM batch b, head h WHERE b.offset < 0"  # noqa: S608 - names of our own columns
 _INSERT = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE = "UPDATE head SET offset = ?, digest = ?, recorded_at = ? WHERE epoch = ? AND offset = ? AND digest = ?"
 # Each from the batch that holds the wanted number, which may begin before it.
@@ -198,10 +202,22 @@ async def check_format(path: Path) -> None:
     unused = not await anyio.Path(f"{path}-wal").exists()
     async with connect(path, write=False, immutable=unused) as db:
         application, found, tables = await db.run(_identity)
+        if (application, found) == (APPLICATION_ID, FORMAT):
+            await _check_schema(db, path)
     if application not in (APPLICATION_ID, 0) or (application == 0 and tables):
         raise Corrupt(f"{path} is not a run tracker's log")
     if found > FORMAT:
         raise NewerFormat(str(path), found, FORMAT)
+
+
+async def _check_schema(db: Connection, path: Path) -> None:
+    # One flipped bit may rename a column: that is no fault of the statement which then cannot find it.
+    try:
+        await db.run(lambda db: db.execute(_PROBE).fetchone())
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        raise Corrupt(f"{path} is damaged: its schema is not as it was written ({error})") from error
 
 
 def _identity(db: sqlite3.Connection) -> tuple[int, int, int]:
@@ -241,7 +257,7 @@ def _move_head(db: sqlite3.Connection, move: tuple[Any, ...]) -> None:
 
 def _head(db: sqlite3.Connection) -> Head:
     row = db.execute("SELECT offset, digest, recorded_at, epoch FROM head").fetchone()
-    if row is None:
+    if row is None or tuple(map(type, row)) != _TYPES_OF_HEAD:
         raise Corrupt("the log has lost its head row")
     return Head(*row)
 
@@ -255,7 +271,7 @@ def _page(db: sqlite3.Connection, sql: str, wanted: dict[str, Any], size: int) -
             size -= len(row[8])
             if size <= 0:
                 break
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, Corrupt):
         if not found:  # else the next read begins with what is damaged, and says so
             raise
     finally:
@@ -264,6 +280,8 @@ def _page(db: sqlite3.Connection, sql: str, wanted: dict[str, Any], size: int) -
 
 
 def _batch(row: Sequence[Any]) -> Batch:
+    if tuple(map(type, row[:10])) != _TYPES or not (row[10] is None or type(row[10]) is bytes):
+        raise Corrupt(f"the batch at offset {row[0]} is not of the shape in which it was written", row[0] if type(row[0]) is int else 0)
     return Batch(
         offset=row[0],
         count=row[1],
