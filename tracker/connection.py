@@ -139,7 +139,7 @@ class Process:
         self._lock = threading.Lock()
         self._arranged = False
         self._until = 0.0  # when the end of the process has waited long enough
-        os.register_at_fork(after_in_child=self._forked)
+        os.register_at_fork(before=self.portal.before_fork, after_in_child=self._forked)
 
     def connection(self, uri: str = "") -> Connection:
         """The connection to a target; TRACKER_URI's, or ./tracker-data, when none is named."""

@@ -72,10 +72,11 @@ class Http:
             async for chunk in response.content.iter_chunked(CHUNK):
                 yield chunk
 
-    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> None:
-        """Say that these runs (project, uid) are alive."""
+    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> float:
+        """Say that these runs (project, uid) are alive; returns how long silence may last, in seconds."""
         subjects = [{"project": project, "uid": uid} for project, uid in runs]
-        await self.ask("POST", "/v1/heartbeats", body={"producer": producer, "runs": subjects})
+        reply = await self.ask("POST", "/v1/heartbeats", body={"producer": producer, "runs": subjects})
+        return float(reply["lost_after"])
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:

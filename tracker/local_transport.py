@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
+import anyio.to_thread
 import msgspec
 
 from events.errors import DirectoryBusy
 from events.lease import hold
 from tracker.app import App, open_app
+from tracker.drain import leave_signs
 from tracker.errors import Unavailable
 from tracker.journal_reader import Piece
 from tracker.keys import OWNER
@@ -76,10 +77,11 @@ class Holder(Local):
         request = decode_record(msgspec.msgpack.encode({"batches": batches}), MSGPACK)
         return (await record(self.app, request, OWNER.name)).offset
 
-    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> None:
+    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> float:  # noqa: ARG002 - no lease is kept by producer
         """Say that these runs (project, uid) are alive."""
-        subjects = [{"project": project, "uid": uid} for project, uid in runs]
-        await self.ask("POST", "/v1/heartbeats", body={"producer": producer, "runs": subjects})
+        for project, uid in runs:
+            self.app.leases.sign(project, uid)
+        return self.app.settings.lost_after
 
 
 class Follower(Local):
@@ -95,8 +97,10 @@ class Follower(Local):
             await anyio.sleep(LOOK)
         return (await self.app.log.refresh()).offset
 
-    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> None:
-        """The lease of a run is kept by its holder from the journal alone; there is no other way to it."""
+    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> float:
+        """Leave word beside the journal that these runs are alive; the holder's drain reads it."""
+        await anyio.to_thread.run_sync(leave_signs, self.app.settings.data / "journals", producer, runs)
+        return self.app.settings.lost_after
 
 
 def _free(data: Path) -> bool:

@@ -5,9 +5,12 @@ parent's loop is set aside untouched: closing it would reach through shared desc
 """
 
 import asyncio
+import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from types import FrameType
 from typing import Any, TypeVar
 
 import anyio
@@ -68,6 +71,14 @@ class Portal:
         thread.join(timeout)
         self._loop = self._thread = None
 
+    def before_fork(self) -> None:
+        """Let the thread finish what it is importing: a child would have half a module for ever. Bounded, and only when a fork is near."""
+        if self._thread is None or self.here or _imports_here():
+            return
+        end = time.monotonic() + 5.0
+        while time.monotonic() < end and any(_half(module) for module in list(sys.modules.values())):
+            time.sleep(0.001)
+
     def forked(self) -> None:
         """Become the portal of a forked child, in which the thread does not run."""
         _inherited.append((self._loop, self._tasks, self._stop, self._thread))
@@ -82,3 +93,17 @@ class Portal:
             ready.set_result(asyncio.get_running_loop())
             await self._stop.wait()
             self._tasks.cancel_scope.cancel()
+
+
+def _half(module: object) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def _imports_here() -> bool:
+    """Whether the calling thread itself is in the middle of an import, so that waiting for its end would be for ever."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False

@@ -139,6 +139,7 @@ class Recorder:
         with self._lock:
             if self.journal is not None:
                 self.journal.close(acknowledged)
+                (self.directory / f"{self.producer}.signs").unlink(missing_ok=True)
 
     def forked(self) -> None:
         """Become the recorder of a forked child: the journal, the lock and what waits in memory are the parent's."""

@@ -21,7 +21,8 @@ from tracker.transport import Reopen, Transport, open_transport
 
 LINGER = 0.02  # seconds in which calls gather into the first request after a silence
 LONGEST_LINGER = 0.2  # in a steady flow: few, big requests leave the interpreter to the job
-BEAT = 10.0  # seconds between heartbeats
+BEAT = 10.0  # seconds between heartbeats, or a quarter of what the target bears
+FIRST_BEAT = 1.0
 LONGEST_PAUSE = 30.0
 LAST_TRY = 1.0  # seconds for a target that was away when the process ends
 
@@ -191,10 +192,11 @@ class Sender:
                 self._dirty.set()
 
     async def _beat_for_ever(self, transport: Transport) -> None:
+        pause = FIRST_BEAT
         while True:
-            await anyio.sleep(BEAT)
+            await anyio.sleep(pause)
             if runs := list(self._recorder.runs):
-                await transport.beat(self._recorder.producer, runs)
+                pause = min(BEAT, await transport.beat(self._recorder.producer, runs) / 4)
 
     async def _deliver_orphans(self, transport: Transport) -> None:
         """Deliver what dead processes left here for the same target."""

@@ -39,8 +39,8 @@ class Transport(Protocol):
         """The bytes of a blob from `start` up to but without `end`."""
         ...
 
-    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> None:
-        """Say that these runs (project, uid) are alive."""
+    async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> float:
+        """Say that these runs (project, uid) are alive; returns how long silence may last, in seconds."""
         ...
 
 

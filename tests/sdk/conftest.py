@@ -39,13 +39,13 @@ class Server:
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, **env: str) -> None:
         """Serve; returns when it is ready."""
         command = "from tracker.cli.main import main; main()"
         arguments = ["serve", "--data", str(self.data), "--host", "127.0.0.1", "--port", str(self.port)]
         log = (self.data.parent / "server.log").open("ab")
         with log:
-            self.process = subprocess.Popen([sys.executable, "-c", command, *arguments], stdout=log, stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-c", command, *arguments], stdout=log, stderr=log, env={**os.environ, **env})
         until(self.healthy)
 
     def healthy(self) -> bool:

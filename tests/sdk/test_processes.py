@@ -190,3 +190,36 @@ def test_two_processes_write_one_directory(job: Job, tmp_path: Path) -> None:
         assert not scan(data / "journals")
     finally:
         server.signal(9)
+
+
+def test_a_silent_run_is_not_lost(job: Job, tmp_path: Path) -> None:
+    """A run that says nothing for longer than the lease is kept alive by heartbeats; a killed one is not."""
+    data = tmp_path / "data"
+    code = """
+        import os, time, tracker
+        run = tracker.get_or_create_ctx("quiet", project="p", uid="UID")
+        print(run.commit(), flush=True)
+        while not os.path.exists("GO"): time.sleep(0.02)
+        run.commit(completed=True)
+    """
+    server = Server(data)
+    server.start(TRACKER_LOST_AFTER="3")
+    try:
+        jobs = {}
+        for uid, uri in (("http", server.uri), ("follower", str(data)), ("killed", server.uri)):
+            jobs[uid] = job(uri, code.replace("UID", uid).replace("GO", str(tmp_path / "go")), TRACKER_LOST_AFTER="3")
+            out = jobs[uid].stdout
+            assert out is not None
+            assert out.readline() == "True\n"
+        jobs["killed"].kill()
+        until(lambda: server.run("killed")["state"] == "lost")
+        assert (server.run("http")["state"], server.run("follower")["state"]) == ("running", "running")
+        (tmp_path / "go").touch()
+        for uid in ("http", "follower"):
+            _, err = jobs[uid].communicate(timeout=30)
+            assert jobs[uid].returncode == 0, err
+            assert [e["event"]["type"] for e in server.events(uid)].count("run.lost") == 0
+            assert server.run(uid)["state"] == "completed"
+    finally:
+        server.signal(9)
+    assert not list((data / "journals").glob("*.signs"))
