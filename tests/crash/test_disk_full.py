@@ -114,7 +114,7 @@ async def test_a_server_on_a_full_disk_says_so_and_starts_when_there_is_space(
 async def test_a_job_whose_journal_has_no_space_goes_on_and_counts_what_it_missed(
     nursery: Nursery, tmp_path: Path, small_disk: Path
 ) -> None:
-    """Without space for its journal a job goes on; with space again it records how many events are missing, and the rest is there in order."""
+    """Without space for its journal a job goes on; with space again it records how many events are missing, and has the rest in order."""
     server = Server(nursery, tmp_path / "data")
     await server.start()
     await server.end(signal.SIGTERM)  # so that everything has to wait in the journal
