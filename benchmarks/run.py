@@ -47,12 +47,17 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=home))
     console = Console(stderr=True)
     figures: list[Figure] = []
+    failed = []
     try:
         about = machine(directory)
         for verb in chosen:
             began = time.monotonic()
             (own := directory / verb).mkdir()
-            figures += importlib.import_module(f"benchmarks.{verb}").run(own)
+            try:
+                figures += importlib.import_module(f"benchmarks.{verb}").run(own)
+            except Exception:  # noqa: BLE001 - the other verbs are still worth their figures
+                console.print_exception()
+                failed.append(verb)
             shutil.rmtree(own)
             console.print(f"{verb}: {time.monotonic() - began:.0f} s", style="dim")
     finally:
@@ -60,6 +65,8 @@ def main() -> None:
     show(figures, about)
     if os.environ.get("BENCH_WRITE") or (SCALE == 1 and not sys.argv[1:]):
         console.print(f"written to {write(figures, about)}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def cells(figure: Figure) -> tuple[str, ...]:

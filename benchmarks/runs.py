@@ -29,7 +29,8 @@ def run(directory: Path) -> list[Figure]:
     with serving(directory / "runs") as server:
         environment = {**os.environ, "TRACKER_URI": server.url, "TRACKER_JOURNALS": str(directory / "journals")}
         done = subprocess.run([sys.executable, "-c", JOB, str(count)], env=environment, check=True, capture_output=True, text=True)
-        stored = len(server.ask("/v1/projects/bench/runs?limit=1000&filter=attributes.state%20%3D%20'completed'")["runs"])
+        query = f"limit=1000&filter=attributes.state%20%3D%20'completed'&min_offset={server.ask('/v1/info')['offset']}"
+        stored = len(server.ask(f"/v1/projects/bench/runs?{query}")["runs"])
     if stored != min(count, 1_000):
         raise RuntimeError(f"{stored} of {count} runs are completed")
     return [
