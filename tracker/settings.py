@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lost_after: float = 60.0  # TRACKER_LOST_AFTER: no sign of a running run for this long marks it lost
     drain: float = 10.0  # how long a stopping server finishes what it has begun
     read_wait: float = 5.0  # how long a read waits for the view to reach its min_offset
+    search_time: float = 5.0  # how long a search may take
     header_timeout: float = 10.0
     idle_timeout: float = 75.0
     body_grace: float = 10.0  # after it a body must come with at least 1 KiB/s

@@ -220,3 +220,18 @@ async def test_stop_breaks_a_tail(serving: Serving) -> None:
         with pytest.raises(aiohttp.ClientPayloadError):
             await reply.content.read()
         reply.close()
+
+
+async def test_gone_readers(serving: Serving) -> None:
+    """When readers go away their tails end at once, though nothing is written to them."""
+    async with serving() as client, asyncio.timeout(20):
+        await begin(client)
+        await say(client, b"x", 3)
+        replies = [await client.session.get(client.url + LOG + "?follow") for _ in range(10)]
+        for reply in replies:
+            assert await reply.content.readany() == b"x"
+        assert len(client.server.connections) >= 10
+        for reply in replies:
+            reply.close()
+        while len(client.server.connections) > 1:  # noqa: ASYNC110 - the condition is in the kernel
+            await asyncio.sleep(0.02)

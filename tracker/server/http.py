@@ -73,6 +73,8 @@ class Edge:
     def _refuse(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
         while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
+        if isinstance(error, ConnectionError):
+            raise error  # the reader is gone, and with it the question
         problem = describe(error)
         if problem.status >= 500 and problem.code in ("failed", "corrupt"):
             logger.error("fault", id=f"{self._count:x}", path=request.raw_path.partition("?")[0][:512], exc_info=error)

@@ -17,7 +17,7 @@ from tracker.directory import App
 from tracker.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, Unauthorized
 from tracker.keys import ROLES, Principal
 from tracker.names import PATH_PARAMETERS
-from tracker.wire import check_plain
+from tracker.wire import MSGPACK, check_plain
 
 Role = Literal["anyone", "viewer", "writer", "admin"]
 READS = ("GET", "HEAD")
@@ -184,8 +184,8 @@ async def dispatch(
     authorize(route, principal)
     if route.raw:
         raise InvalidRequest(f"{route.path} takes a stream of bytes")
-    if route.body is not None:
-        request: Any = msgspec.convert(members, route.body) if not isinstance(members, route.body) else members
+    if route.decode is not None:
+        request: Any = route.decode(msgspec.msgpack.encode(members), MSGPACK)
     else:
         request = parameters(match, query, members)
     return await route.handler(app, request) if method in READS else await route.handler(app, request, principal.name)

@@ -32,8 +32,8 @@ BACKLOG = 1024
 class Running:
     """A server that answers."""
 
-    def __init__(self, app: App, url: str, port: int) -> None:
-        self.app, self.url, self.port = app, url, port
+    def __init__(self, app: App, connections: Connections, url: str, port: int) -> None:
+        self.app, self.connections, self.url, self.port = app, connections, url, port
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             server = await asyncio.get_running_loop().create_server(connections.protocol, sock=sock, backlog=BACKLOG)
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             try:
-                yield Running(app, f"http://{host}:{port}", port)
+                yield Running(app, connections, f"http://{host}:{port}", port)
             finally:
                 with anyio.CancelScope(shield=True):
                     server.close()
@@ -82,9 +82,10 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. `ready(url)` is called when requests are answered."""
+    """Serve until SIGTERM or SIGINT. `ready(url)` is called when requests are answered. Ends with exit code 74 when the log fails:
+    what its disk holds now is known only to a fresh start."""
 
-    async def main() -> None:
+    async def main() -> bool:
         async with request_log():
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with running(settings) as server:
@@ -93,10 +94,12 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
                         ready(server.url)
                     await _until(signals, server.app)
                     logger.info("stopping", seconds=settings.drain)
+                    return server.app.ended.is_set()
 
     configure()
     os.umask(0o077)  # what the tracker keeps is its owner's
-    anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
+    if anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"}):
+        sys.exit(os.EX_IOERR)
 
 
 async def _until(signals: AsyncIterator[signal.Signals], app: App) -> None:
@@ -112,18 +115,3 @@ async def _until(signals: AsyncIterator[signal.Signals], app: App) -> None:
         async for _ in signals:
             break
         tasks.cancel_scope.cancel()
-
-
-if __name__ == "__main__":
-    import msgspec
-
-    chosen = Settings.from_env()
-    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
-    serve(
-        msgspec.structs.replace(
-            chosen,
-            data=chosen.data.__class__(options.get("--data", str(chosen.data))),
-            host=options.get("--host", chosen.host),
-            port=int(options.get("--port", chosen.port)),
-        )
-    )

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
+import anyio
 import msgspec
 from msgspec import Meta
 
@@ -12,7 +13,7 @@ from projections.query import PageTokenError
 from projections.reads.runs import Run, get_run
 from projections.views import Views
 from tracker.directory import App
-from tracker.errors import InvalidFilter, InvalidRequest, NotFound
+from tracker.errors import InvalidFilter, InvalidRequest, NotFound, Unavailable
 from tracker.names import run_stream
 
 T = TypeVar("T")
@@ -72,10 +73,13 @@ async def the_run(app: App, views: Views, project: str, uid: str, iteration: int
 
 
 @asynccontextmanager
-async def search_errors() -> AsyncIterator[None]:
-    """Complaints of the search language as errors of the API."""
+async def searching(seconds: float) -> AsyncIterator[None]:
+    """Complaints of the search language as errors of the API, and an end to searches that take too long."""
     try:
-        yield
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError:
+        raise Unavailable(f"the search took more than {seconds:g} s: ask for less", retry_after=5.0) from None
     except FilterError as error:
         raise InvalidFilter(str(error), field="filter", column=error.column) from None
     except PageTokenError as error:

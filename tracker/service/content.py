@@ -27,6 +27,8 @@ async def put_blob(app: App, request: BlobName, _actor: str, chunks: AsyncIterab
     """Keep the bytes of a body. Raises DigestMismatch when they are others, and then keeps nothing."""
     known = await app.blobs.size(request.digest)
     if known is not None:
+        async for _ in chunks:  # a client that is not asked to stop must be able to finish
+            pass
         return Kept(digest=request.digest, size=known, known=True)
     size = await app.blobs.put(request.digest, chunks, limit=app.settings.max_blob)
     return Kept(digest=request.digest, size=size, known=False)

@@ -40,7 +40,7 @@ class ReadHistory(OneSeries, kw_only=True, forbid_unknown_fields=True):
     """Points of a series after its first `after`."""
 
     after: Offset = 0
-    limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
+    limit: Annotated[int, Meta(ge=1, le=200_000)] = 100_000
 
 
 class ReadChart(OneSeries, kw_only=True, forbid_unknown_fields=True):

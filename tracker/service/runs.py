@@ -13,7 +13,7 @@ from projections.runs import TERMINAL
 from tracker.directory import App
 from tracker.names import run_stream
 from tracker.service import asking
-from tracker.service.asking import Limit, Offset, OfRun, search_errors, the_run, views_of_all, views_of_run
+from tracker.service.asking import Limit, Offset, OfRun, searching, the_run, views_of_all, views_of_run
 from tracker.service.replies import Item, Items
 
 
@@ -68,7 +68,7 @@ class NameRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def list_runs(app: App, request: ListRuns) -> RunPage:
     """The runs that a filter finds, page by page. Raises InvalidFilter with the column at fault."""
     project = request.project if isinstance(request, ListProjectRuns) else None
-    async with search_errors(), views_of_all(app, request.at, request.min_offset) as views:
+    async with views_of_all(app, request.at, request.min_offset) as views, searching(app.settings.search_time):
         return await search_runs(
             views,
             None if project is None else [project],
