@@ -12,7 +12,6 @@ Params = list[object]
 
 # The plus takes the affinity of an INTEGER PRIMARY KEY from r.id: with it, SQLite may not use the index of the typeless column beside it.
 RUN = "+r.id"
-_VALUE = "SELECT 1 FROM run_values v WHERE v.run = {} AND v.kind = ? AND v.key = ?"
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -66,43 +65,60 @@ def test(column: str, condition: Comparison | OneOf, params: Params) -> str:
     return f"{column} {operator} ?"
 
 
-def predicate(condition: Condition | None, params: Params, run: str = RUN) -> str:
-    """The condition on the run `r`; `run` is an expression for its id that is there before `r` is."""
+def predicate(condition: Condition | None, params: Params, run: str = RUN, within: Scope | None = None) -> str:
+    """The condition on the run `r`; `run` is an expression for its id that is there before `r` is.
+
+    A value is looked up for each run, which is best for few; `within` a scope all that have such a value are listed once, best for many.
+    """
     match condition:
         case None:
             return "1"
         case AllOf(terms):
-            return "(" + " AND ".join(predicate(t, params, run) for t in terms) + ")"
+            return "(" + " AND ".join(predicate(t, params, run, within) for t in terms) + ")"
         case AnyOf(terms):
-            return "(" + " OR ".join(predicate(t, params, run) for t in terms) + ")"
+            return "(" + " OR ".join(predicate(t, params, run, within) for t in terms) + ")"
         case Not(term):
-            return f"NOT {predicate(term, params, run)}"
+            return f"NOT {predicate(term, params, run, within)}"
         case Missing(field, negated) if field.kind == ATTRIBUTE:
             nothing = "''" if field.key in TEXTS else "0" if field.key in TIMES else "NULL"
             return f"(+r.{field.key} {'IS NOT' if negated else 'IS'} {nothing})"
-        case Missing(field, negated):
-            params += [field.kind, field.key]
-            return f"{'' if negated else 'NOT '}EXISTS ({_VALUE.format(run)})"
         case Comparison(field) | OneOf(field) if field.kind == ATTRIBUTE:
             there = f" AND r.{field.key} <> 0" if field.key in TIMES else ""
             return f"({test('+r.' + field.key, condition, params)}{there})"
-        case Comparison(field) | OneOf(field):
-            params += [field.kind, field.key]
-            return f"EXISTS ({_VALUE.format(run)} AND {test('v.value', condition, params)})"
+        case Missing(field, negated=False):
+            return f"NOT {predicate(Missing(field, negated=True), params, run, within)}"
+        case Comparison() | OneOf() | Missing():
+            return _has(condition, params, run, within)
+
+
+def _has(condition: Comparison | OneOf | Missing, params: Params, run: str, within: Scope | None) -> str:
+    """Whether the run has a value for which the condition is true."""
+    if within is not None:
+        listed = _listed(condition, within)
+        params += listed.params
+        return f"({run} IN ({listed.sql}))"
+    params += [condition.field.kind, condition.field.key]
+    sql = f"EXISTS (SELECT 1 FROM run_values v WHERE v.run = {run} AND v.kind = ? AND v.key = ?"  # noqa: S608
+    return sql + (")" if isinstance(condition, Missing) else f" AND {test('v.value', condition, params)})")
+
+
+def _listed(condition: Comparison | OneOf | Missing, scope: Scope) -> Probe:
+    """All runs that have a value for which the condition is true."""
+    field, children = condition.field, "IN (0, 1)" if scope.iterations else "= 0"
+    params: Params = [*scope.projects, field.kind, field.key]
+    sql = f"SELECT run FROM run_values v WHERE project IN ({marks(scope.projects)}) AND kind = ? AND child {children} AND key = ?"  # noqa: S608
+    if not isinstance(condition, Missing):
+        sql += " AND " + test("v.value", condition, params)
+    return Probe(sql, tuple(params), _wide(condition))
 
 
 def probe(condition: Condition, scope: Scope) -> Probe | None:
     """How to list the runs of one simple condition by an index; None when no index does."""
-    params: Params = [*scope.projects]
     match condition:
         case Comparison(field) | OneOf(field) | Missing(field, negated=True) if field.kind != ATTRIBUTE:
-            children = "IN (0, 1)" if scope.iterations else "= 0"
-            params += [field.kind, field.key]
-            sql = f"SELECT run FROM run_values v WHERE project IN ({marks(scope.projects)}) AND kind = ? AND child {children} AND key = ?"  # noqa: S608
-            if not isinstance(condition, Missing):
-                sql += " AND " + test("v.value", condition, params)
-            return Probe(sql, tuple(params), _wide(condition))
+            return _listed(condition, scope)
         case Comparison(field) | OneOf(field) if field.key in {"state", "name", "uid", "started_at", "created_at"} and not _wide(condition):
+            params: Params = [*scope.projects]
             iteration = "" if scope.iterations else " AND iteration = 0"
             there = f" AND r.{field.key} <> 0" if field.key in TIMES else ""
             sql = f"SELECT id FROM runs r WHERE project IN ({marks(scope.projects)}){iteration}{there} AND "  # noqa: S608

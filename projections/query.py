@@ -166,17 +166,19 @@ def sorted_among(search: Search, ids: Sequence[int] | None, after: Position | No
     keys, joins = _keys(search.order, params)
     params += search.scope.projects
     where = f"r.project IN ({marks(search.scope.projects)})"
-    return _statement(search, source + joins, where, keys, after, limit, params)
+    within = search.scope if ids is None else None
+    return _statement(search, source + joins, where, keys, after, limit, params, within)
 
 
-def walks(search: Search, after: Position | None, limit: int) -> Iterator[list[Statement]]:
-    """The page by walking the index of the first key: for each class that may hold runs, the statements whose rows make it up."""
+def walks(search: Search, after: Position | None, limit: int, *, far: bool = False) -> Iterator[list[Statement]]:
+    """The page by walking the index of the first key: for each class that may hold runs, the statements whose rows make it up.
+    `far`: most of the index will be walked."""
     field = search.order[0].field
     for rank in _classes(field, search.condition):
         if after is None or rank >= after.ranks[0][0]:
             here = after if after is not None and rank == after.ranks[0][0] else None
             children = (0, 1) if search.scope.iterations and field.kind != ATTRIBUTE and rank != MISSING else (0,)
-            yield [_walk(search, rank, here, limit, project, child) for project in search.scope.projects for child in children]
+            yield [_walk(search, rank, here, limit, project, child, far=far) for project in search.scope.projects for child in children]
 
 
 def walkable(search: Search) -> bool:
@@ -185,7 +187,7 @@ def walkable(search: Search) -> bool:
     return field.kind != ATTRIBUTE or field.key in _BY_PROJECT or (field.key in _BY_ITERATION and not search.scope.iterations)
 
 
-def _walk(search: Search, rank: int, after: Position | None, limit: int, project: str, child: int) -> Statement:
+def _walk(search: Search, rank: int, after: Position | None, limit: int, project: str, child: int, *, far: bool) -> Statement:
     first, params = search.order[0], Params()
     narrow = " AND r.iteration = 0" if not search.scope.iterations else ""
     if first.field.kind == ATTRIBUTE:
@@ -207,15 +209,23 @@ def _walk(search: Search, rank: int, after: Position | None, limit: int, project
     if rank != MISSING:
         where += _range(first, column, rank, search.condition, after, params)
     key = _Key(str(rank), column, first.descending, fixed=True)
-    return _statement(search, source + joins, where, [key, *keys], after, limit, params)
+    within = msgspec.structs.replace(search.scope, projects=(project,)) if far else None
+    return _statement(search, source + joins, where, [key, *keys], after, limit, params, within)
 
 
 def _statement(
-    search: Search, source: str, where: str, keys: Sequence[_Key], after: Position | None, limit: int, params: Params
+    search: Search,
+    source: str,
+    where: str,
+    keys: Sequence[_Key],
+    after: Position | None,
+    limit: int,
+    params: Params,
+    within: Scope | None,
 ) -> Statement:
     walked = "run_values o " in source
     id = "o.run" if walked else "r.id"
-    where += f" AND {search.scope.predicate()} AND {predicate(search.condition, params, 'o.run' if walked else RUN)}"
+    where += f" AND {search.scope.predicate()} AND {predicate(search.condition, params, 'o.run' if walked else RUN, within)}"
     if after is not None:
         where += " AND " + _after(keys, after.ranks, f"{id} {'<' if search.descending else '>'} ?", after.id, params)
     columns = ", ".join(f"{key.rank}, {key.value}" for key in keys)

@@ -2,7 +2,8 @@
 
 Which index drives decides all. A probe lists the runs of one condition, up to 2,000: one with fewer is rare, and its runs are fetched
 and sorted. Where no condition is rare, matches should be dense enough to walk the index of the order until the page is full. When a walk
-has come far without that, conditions of up to 20,000 runs are looked at together: they may be rare so. Only then does it walk to the end.
+has come far without that, conditions of up to 20,000 runs are looked at together: they may be rare so. Only then does it walk to the end,
+with the runs of each condition listed once instead of looked up one by one.
 A probe costs less than a millisecond; the wrong index costs hundreds at 100,000 runs.
 """
 
@@ -24,7 +25,7 @@ RARE = 2_000  # runs
 MEDIUM = 20_000  # runs: conditions of so many are looked at together
 FEW = 100  # runs: no probe could make it much cheaper
 MAX_PROBES, MAX_SCANS = 8, 2
-FAR = 200_000  # steps of SQLite's machine, a few thousand runs
+FAR = 1_000  # steps of SQLite's machine for each run wanted: some twenty runs looked at
 
 _ALL_PROJECTS = """WITH RECURSIVE p(name) AS (
   SELECT min(project) FROM runs UNION ALL SELECT (SELECT min(project) FROM runs WHERE project > p.name) FROM p WHERE p.name IS NOT NULL
@@ -84,19 +85,19 @@ def _rows(db: sqlite3.Connection, search: Search, after: Position | None, limit:
     few = probes.runs(search.condition)
     if few is None and walkable(search):
         try:
-            with _bounded(db, FAR if isinstance(search.condition, AllOf) else 0):
+            with _bounded(db, FAR * limit):
                 return _walk(db, search, after, limit)
         except _TooFar:
             few = probes.together(search.condition)
         if few is None:
-            return _walk(db, search, after, limit)
+            return _walk(db, search, after, limit, far=True)
     statement = sorted_among(search, few, after, limit)
     return db.execute(statement.sql, statement.params).fetchall()
 
 
-def _walk(db: sqlite3.Connection, search: Search, after: Position | None, limit: int) -> list[tuple[Any, ...]]:
+def _walk(db: sqlite3.Connection, search: Search, after: Position | None, limit: int, *, far: bool = False) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
-    for statements in walks(search, after, limit):
+    for statements in walks(search, after, limit, far=far):
         rows = [row for s in statements for row in db.execute(s.sql, s.params)]
         found += merged(search, rows) if len(statements) > 1 else rows
         if len(found) >= limit:
@@ -110,7 +111,7 @@ class _TooFar(Exception):
 
 @contextmanager
 def _bounded(db: sqlite3.Connection, steps: int) -> Iterator[None]:
-    """Statements inside may take so many steps of SQLite's machine each (0 = any number) before they end with _TooFar."""
+    """Statements inside may take so many steps of SQLite's machine each before they end with _TooFar."""
     passed = False
 
     def end() -> int:
@@ -118,7 +119,7 @@ def _bounded(db: sqlite3.Connection, steps: int) -> Iterator[None]:
         passed = True
         return 1
 
-    db.set_progress_handler(end if steps else None, steps)
+    db.set_progress_handler(end, steps)
     try:
         yield
     except sqlite3.OperationalError as error:
