@@ -42,11 +42,10 @@ from tracker.capture import Capture
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.facts import gather
+from tracker.known import Known, Memory
 from tracker.recorder import new_id
 from tracker.run_logger import RunLogger
-from tracker.run_shape import shape
 from tracker.values import key_of, number_of, plain, plain_dict, step_of, text_of, texts_of, time_of
-from tracker.wire import encode_json
 
 MAX_TRACEBACK = 64 * 1024  # characters
 
@@ -71,26 +70,8 @@ class Recorded:
 DONE = Recorded()
 
 
-class Memory(msgspec.Struct, kw_only=True):
-    """What a context knows of its run or iteration."""
-
-    state: str = RUNNING
-    error: str = ""
-    parameters: dict[str, Any] = {}
-    results: dict[str, Any] = {}
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-    inputs: dict[str, str] = {}
-    artifacts: dict[str, Artifact] = {}
-    steps: dict[str, int] = {}  # the next step of each metric that is logged without one
-    started_at: int = 0
-    updated_at: int = 0
-
-
-class Context:
+class Context(Known):
     """A run, or a child iteration of one. Made by `get_or_create_ctx` and `get_child_context`; an async context manager."""
-
-    kind = "run"
 
     def __init__(
         self,
@@ -106,9 +87,8 @@ class Context:
         prepare: Callable[["Context"], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.connection = connection
-        self._project, self._uid, self._name, self._iteration = project, uid, name, iteration
+        super().__init__(project, uid, name, iteration, memory or Memory())
         self._attempt, self._parent = attempt, parent
-        self.memory = memory or Memory()
         self._stream = f"run/{project}/{uid}".encode()
         self.children: list[Context] = []
         self._known_children = 0  # iterations of earlier attempts
@@ -116,63 +96,6 @@ class Context:
         self._prepare = prepare
         self._capture: Capture | None = None
         self._logger: RunLogger = parent._logger if parent else RunLogger(self)
-
-    # -- what is known -----------------------------------------------------------------------------------------------
-
-    @property
-    def uid(self) -> str:
-        """The run's id; a child's is followed by its number."""
-        return f"{self._uid}-{self._iteration}" if self._iteration else self._uid
-
-    @property
-    def tag(self) -> str:
-        """The run's tag: the id of its workflow, if a label names one, or the run's id."""
-        return self.memory.labels.get("workflow", self._uid)
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self._name
-
-    @property
-    def project(self) -> str:
-        """The run's project."""
-        return self._project
-
-    @property
-    def iteration(self) -> int:
-        """0 for the run itself, 1.. for its children."""
-        return self._iteration
-
-    @property
-    def state(self) -> str:
-        """created, running, completed, error, aborted, or what `set_state` said."""
-        return self.memory.state
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """A copy of the parameters."""
-        return deepcopy(self.memory.parameters)
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """A copy of the results."""
-        return deepcopy(self.memory.results)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """A copy of the labels."""
-        return dict(self.memory.labels)
-
-    @property
-    def annotations(self) -> dict[str, str]:
-        """A copy of the annotations."""
-        return dict(self.memory.annotations)
-
-    @property
-    def artifacts(self) -> dict[str, Artifact]:
-        """A copy of the dict of artifacts logged here, by key."""
-        return dict(self.memory.artifacts)
 
     @property
     def logger(self) -> RunLogger:
@@ -192,11 +115,6 @@ class Context:
     def captured(self) -> bool:
         """Whether what the process prints is recorded as the console of this run."""
         return self._parent.captured if self._parent else self._capture is not None
-
-    @property
-    def alive(self) -> bool:
-        """Whether the run has not ended here."""
-        return self.memory.state not in TERMINAL
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
@@ -383,22 +301,6 @@ class Context:
             wait(self._ready())
             ambient.enter(self)
         return self
-
-    # -- as data -----------------------------------------------------------------------------------------------------
-
-    def to_dict(self) -> dict[str, Any]:
-        """The run as plain values: kind, metadata, spec and status."""
-        return shape(self)
-
-    def to_json(self) -> str:
-        """`to_dict` as JSON; NaN and infinities are the texts "NaN", "Infinity" and "-Infinity"."""
-        return encode_json(self.to_dict()).decode()
-
-    def to_yaml(self) -> str:
-        """`to_dict` as YAML. Needs PyYAML: pip install 'run-tracker[yaml]'."""
-        import yaml
-
-        return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
     # -- ending ------------------------------------------------------------------------------------------------------
 

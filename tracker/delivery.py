@@ -37,6 +37,10 @@ class Report(msgspec.Struct, kw_only=True):
     offset: int = 0  # of the target's log, which holds all of it
 
 
+class Reopen(Exception):
+    """Said by a sink that should be closed and opened again, because what it can do has changed."""
+
+
 class Sink(Protocol):
     """The part of a transport that delivery needs."""
 

@@ -16,6 +16,7 @@ import msgspec
 from events.errors import DirectoryBusy
 from events.lease import hold
 from tracker.app import App, open_app
+from tracker.delivery import Reopen
 from tracker.drain import leave_signs
 from tracker.errors import Unavailable
 from tracker.journal_reader import Piece
@@ -25,7 +26,6 @@ from tracker.server.route import dispatch
 from tracker.service.record import decode_record, record
 from tracker.service.replies import Content, Items
 from tracker.settings import Settings, Target
-from tracker.transport import Reopen
 from tracker.wire import MSGPACK
 
 LOOK = 0.05  # seconds between looks at what the holder has stored of ours; it cannot wake us

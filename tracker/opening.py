@@ -9,9 +9,10 @@ from events.types import LabelSet, ParameterSet, RunCreated, StateChanged
 from projections.runs import RUNNING
 from tracker import ambient
 from tracker.connection import PROCESS, Connection
-from tracker.context import Context, Memory
+from tracker.context import Context
 from tracker.errors import InvalidRequest, NotFound, TrackerError
 from tracker.facts import user
+from tracker.known import Memory
 from tracker.names import check_key, check_name
 from tracker.recorder import new_id
 from tracker.values import plain_dict, texts_of

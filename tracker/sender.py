@@ -12,12 +12,12 @@ from collections.abc import Callable
 import anyio
 import anyio.to_thread
 
-from tracker.delivery import Shipper, deliver, requests
+from tracker.delivery import Reopen, Shipper, deliver, requests
 from tracker.errors import Unreachable
 from tracker.journal_reader import JournalReader, is_alive, read_header, scan
 from tracker.recorder import SYNC, Recorder
 from tracker.settings import Settings, Target
-from tracker.transport import Reopen, Transport, open_transport
+from tracker.transport import Transport, open_transport
 
 LINGER = 0.02  # seconds in which calls gather into the first request after a silence
 LONGEST_LINGER = 0.2  # in a steady flow: few, big requests leave the interpreter to the job

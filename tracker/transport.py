@@ -12,10 +12,6 @@ from tracker.journal_reader import Piece
 from tracker.settings import Settings, Target, parse_target
 
 
-class Reopen(Exception):
-    """The transport should be closed and opened again: what it can do has changed."""
-
-
 class Transport(Protocol):
     """A way to record and to ask."""
 
