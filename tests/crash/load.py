@@ -177,8 +177,8 @@ class Users:
 
 
 @asynccontextmanager
-async def users(server: Server, history: History, *, producers: int, tails: int, seed: int) -> AsyncIterator[Users]:
-    """Users at work within the block. At its end, on a running server, each producer finishes, and the tails see everything."""
+async def users(server: Server, history: History, *, producers: int, tails: int, seed: int, patient: bool = True) -> AsyncIterator[Users]:
+    """Users at work within the block. At its end, on a running server, producers finish, and if `patient` tails see all."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=PATIENCE)
     async with (
         aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session,
@@ -194,5 +194,6 @@ async def users(server: Server, history: History, *, producers: int, tails: int,
                 yield them
             finally:
                 them.stopping = True
-        await them.caught_up()
+        if patient:
+            await them.caught_up()
         following.cancel_scope.cancel()

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -19,7 +20,8 @@ from events.record import Recorded
 from events.verify import verify_chain
 from tests.crash.checker import History
 from tests.crash.load import Server, batch, users
-from tests.crash.nursery import Nursery, run
+from tests.crash.nursery import PATIENCE, Nursery, run
+from tests.crash.proof import prove
 from tracker.audit.verify import verify
 from tracker.cli.files import reading, views_file
 from tracker.journal import Journal
@@ -221,3 +223,25 @@ async def test_sync_delivers_a_damaged_journal_and_says_so(nursery: Nursery, tmp
     async with reading(server.data) as log:
         events = [event async for found in log.read() for event in found.recorded()]
     assert [event.sequence for event in events] == list(range(1, EVENTS + 1))
+
+
+async def test_a_server_starts_on_damaged_views(nursery: Nursery, history: History, whole: Path) -> None:
+    """Views are disposable: whatever has happened to their file, a server starts, and answers with what the log says."""
+    server = Server(nursery, whole)
+    file = views_file(whole)
+    damages = [b"", b"no database at all " * 1000, bytes(len(file.read_bytes()))]
+    original = bytearray(file.read_bytes())
+    original[100:8192] = os.urandom(8092)
+    for damage in [*damages, bytes(original)]:
+        file.write_bytes(damage)
+        await server.start()
+        async with users(server, history, producers=0, tails=0, seed=0) as them:
+            health = await them.health()
+            assert health["status"] == "ok"
+            with anyio.fail_after(PATIENCE):
+                while health["views"] < health["offset"]:
+                    await anyio.sleep(0.01)
+                    health = await them.health()
+        assert await server.end(signal.SIGTERM) == 0
+        file = views_file(whole)
+    assert await prove(whole) == []

@@ -51,8 +51,15 @@ async def test_a_server_that_records_twice_what_is_sent_twice_is_found_out(nurse
 async def test_a_tail_that_skips_is_found_out(nursery: Nursery, history: History, tmp_path: Path) -> None:
     """The judge notices a tail that resumes one batch too late."""
     server = Server(nursery, tmp_path / "data", broken="skip in tails")
-    await _life(server, history)
-    assert any(fault.startswith("tail:") for fault in judge(server.data, history, made))
+    await server.start()
+    async with users(server, history, producers=2, tails=2, seed=7, patient=False) as them:
+        for _ in range(ROUNDS):
+            await them.more(500)
+            await server.end(signal.SIGKILL)
+            await server.start()
+        await them.more(500)
+    faults = judge(server.data, history, made, ended=False)
+    assert any(fault.startswith("tail:") for fault in faults), faults
 
 
 @pytest.fixture

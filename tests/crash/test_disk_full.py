@@ -133,7 +133,9 @@ async def test_a_job_whose_journal_has_no_space_goes_on_and_counts_what_it_misse
     assert faults == []
     steps = [event.event["step"] for event in events if event.event["type"] == "metric.logged"]
     missed = [event.event["count"] for event in events if event.event["type"] == "events.missed"]
-    assert steps == [*range(1, len(steps)), limit + 1]
+    kept = [step for step in steps if step <= limit]
+    assert steps in (kept, [*kept, limit + 1])  # what was said before the journal was tried again is missed, too
+    assert kept == list(range(1, len(kept) + 1))
     assert missed
     assert len(steps) + sum(missed) == limit + 1
     assert await prove(server.data) == []
