@@ -23,7 +23,7 @@ def acknowledge_before_commit() -> None:
         await anyio.sleep(0.02)
         await commit(log, group)
 
-    EventLog._commit = eager  # type: ignore[method-assign]
+    EventLog._commit = eager  # type: ignore[method-assign, assignment]
 
 
 def forget_producers() -> None:
@@ -39,7 +39,7 @@ def forget_producers() -> None:
                 )
         return await seal(sealer, group)
 
-    Sealer.seal = forgetful  # type: ignore[method-assign]
+    Sealer.seal = forgetful  # type: ignore[method-assign, assignment]
 
 
 def skip_in_tails() -> None:
@@ -67,7 +67,7 @@ def write_journal_late() -> None:
             append(journal, *waiting.pop(0))
         return journal.written
 
-    Journal.append = late  # type: ignore[method-assign]
+    Journal.append = late  # type: ignore[method-assign, assignment]
 
 
 FAULTS: dict[str, Callable[[], None]] = {
