@@ -21,8 +21,8 @@ def nursery(_nursery: Nursery) -> Iterator[Nursery]:
     """Where processes come from; none outlives its test, and none may have died of a fault of its own."""
     before = _nursery.errors.stat().st_size
     yield _nursery
-    while _nursery.children:
-        _nursery.children.pop().close()
+    for child in list(_nursery.children):
+        child.close()
     said = _nursery.errors.read_bytes()[before:].decode(errors="replace")
     assert "Traceback" not in said, said
 

@@ -69,7 +69,9 @@ class Server:
         """Send it a signal and wait for its end; its exit code."""
         self.running = anyio.Event()
         self.alive.send(number)
-        return await to_thread.run_sync(self.alive.wait)
+        code = await to_thread.run_sync(self.alive.wait)
+        self.alive.close()
+        return code
 
 
 class Users:

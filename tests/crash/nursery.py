@@ -34,7 +34,7 @@ class Child:
         """The next line, "" when there will be none. Raises TimeoutError."""
         until = time.monotonic() + timeout
         while b"\n" not in self._rest:
-            if not select.select([self._output], [], [], max(0.0, until - time.monotonic()))[0]:
+            if not _readable(self._output, until - time.monotonic()):
                 raise TimeoutError(f"process {self.pid} said nothing for {timeout} s")
             chunk = os.read(self._output, 65536)
             if not chunk:
@@ -59,7 +59,7 @@ class Child:
     def wait(self, timeout: float = PATIENCE) -> int:
         """Its exit code, minus the signal's number if one ended it. Raises TimeoutError."""
         if self._code is None:
-            if not select.select([self._pidfd], [], [], timeout)[0]:
+            if not _readable(self._pidfd, timeout):
                 raise TimeoutError(f"process {self.pid} still runs after {timeout} s")
             self._code = self._nursery.reap(self.pid)
         return self._code
@@ -75,9 +75,18 @@ class Child:
 
     def close(self) -> None:
         """End it if it lives, and let go of it."""
+        if self not in self._nursery.children:
+            return
+        self._nursery.children.remove(self)
         self.kill()
         os.close(self._pidfd)
         os.close(self._output)
+
+
+def _readable(descriptor: int, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout) * 1000))
 
 
 class Nursery:
@@ -127,7 +136,7 @@ class Nursery:
 
     def close(self) -> None:
         """End all children."""
-        for child in self.children:
+        for child in list(self.children):
             child.close()
         self._socket.close()
         self._process.wait(PATIENCE)

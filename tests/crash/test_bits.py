@@ -168,6 +168,7 @@ def _read(path: Path) -> tuple[list[Piece], JournalReader]:
     pieces: list[Piece] = []
     while more := reader.read(dead=True):
         pieces += more
+    reader.close()
     return pieces, reader
 
 

@@ -37,6 +37,7 @@ def kill_jobs(nursery: Nursery, uri: str, journals: Path, kills: int = KILLS, br
                 pass
         child.kill()
         said = child.last_line()
+        child.close()
         returned[uid] = int(said) if said.isdigit() else CALLS if said == "committed" else 0
     return returned
 
