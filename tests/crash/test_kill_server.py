@@ -14,7 +14,7 @@ from tests.crash.nursery import Nursery
 from tests.crash.proof import prove
 
 pytestmark = pytest.mark.anyio
-KILLS = int(os.environ.get("TRACKER_KILLS", "200"))
+KILLS = int(os.environ.get("TRACKER_KILLS", "160"))
 
 
 async def test_nothing_acknowledged_is_lost_however_often_the_server_is_killed(nursery: Nursery, history: History, tmp_path: Path) -> None:
