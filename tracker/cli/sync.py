@@ -36,7 +36,9 @@ def sync(uri: str | None, as_json: bool, directory: Path | None) -> None:
             print_json(report)
     else:
         _print(reports, living, places[0])
-    sys.exit(1 if any(report.refused or report.damages for report in reports) else 0)
+    # A torn end is no loss: the call that was writing it had not returned.
+    lost = [damage for report in reports for damage in report.damages if damage.count or not damage.position]
+    sys.exit(1 if lost or any(report.refused for report in reports) else 0)
 
 
 def _is_for(journal: Path, target: Target) -> bool:
