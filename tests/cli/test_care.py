@@ -47,8 +47,32 @@ def test_a_backup_comes_back_whole(run: Tracker, data: Path, tmp_path: Path) -> 
     assert "exists" in run("export", "--uri", str(data), "-o", file, code=2).stderr
     assert "restored 3,021 events; the chain is the one" in run("import", file, "--uri", new).stdout
     assert "imported 0 events, 3,021 were here already" in run("import", file, "--uri", new).stdout
-    assert answers(run("verify", "--json", "--uri", new, code=1).stdout)["artifacts"] is False  # its bytes are not in an export
     assert RUN in run("runs", "--uri", new).stdout
+
+
+def test_bytes_of_artifacts_travel_beside_an_export(run: Tracker, data: Path, tmp_path: Path) -> None:
+    """Without them, import and verify say what is missing and how it comes in; with --blobs it comes, and verify holds."""
+    file, blobs, new = str(tmp_path / "one.ndjson"), tmp_path / "far" / "blobs", str(tmp_path / "new")
+    assert "copied the bytes of 1 artifact" in run("export", "--uri", str(data), "-o", file, "--run", RUN, "--blobs", str(blobs)).stderr
+    assert "bytes of 1 artifact are not here yet: import again with --blobs" in run("import", file, "--uri", new).stderr
+    page = run("verify", "--uri", new, code=1).stdout
+    assert "of 1 files, 1 missing; `tracker import --blobs` adds what is missing" in page
+    done = json.loads(run("import", file, "--uri", new, "--blobs", str(blobs), "--json").stdout)
+    assert (done["events"], done["blobs"]["copied"], done["blobs_absent"]) == (0, 1, 0)
+    assert answers(run("verify", "--json", "--uri", new).stdout)["artifacts"] is True
+    run("import", file, "--uri", str(tmp_path / "direct"), "--blobs", str(data / "blobs"))
+    assert answers(run("verify", "--json", "--uri", str(tmp_path / "direct")).stdout)["artifacts"] is True
+
+
+def test_changed_bytes_are_not_carried(run: Tracker, data: Path, tmp_path: Path) -> None:
+    """A blob that has other bytes, or is gone, is named and not copied; the exit code tells."""
+    blob = data / "blobs" / DIGEST[:2] / DIGEST
+    blob.write_bytes(b"other")
+    file, kept = str(tmp_path / "all.ndjson"), tmp_path / "kept"
+    assert f"{DIGEST} holds other bytes" in run("export", "--uri", str(data), "-o", file, "--blobs", str(kept), code=1).stderr
+    assert not [path for path in kept.rglob("*") if path.is_file()]
+    blob.unlink()
+    assert f"{DIGEST} is missing" in run("import", file, "--uri", str(tmp_path / "new"), "--blobs", str(data / "blobs"), code=1).stderr
 
 
 def test_a_cut_export_is_refused(run: Tracker, data: Path, tmp_path: Path) -> None:
@@ -126,6 +150,7 @@ def test_a_checkpoint_kept_elsewhere_anchors_the_log(run: Tracker, data: Path, t
 
 def test_tokens_are_shown_once_and_can_be_revoked(run: Tracker, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token is printed when made and never again; the list says who may what; a revoked one is marked."""
+    assert "there are no tokens" in run("token", "list", "--uri", str(data)).stderr
     made = json.loads(run("token", "create", "--role", "admin", "--name", "ada", "--days", "9", "--json", "--uri", str(data)).stdout)
     monkeypatch.setenv("TRACKER_TOKEN", made["token"])
     page = run("token", "list", "--uri", str(data)).stdout

@@ -61,7 +61,9 @@ def test_a_metric_can_be_seen(run: Tracker, uri: str) -> None:
     drawn = run("chart", RUN, "loss", "--iteration", "2", "--uri", uri).stdout
     assert "loss of digits/aaaa1111#2" in drawn
     assert "⠉" in drawn or "⣀" in drawn
-    assert "there is: loss#1, loss#2, loss#3, strange" in run("chart", RUN, "loss", "--uri", uri, code=2).stderr
+    assert "these have it: 1, 2, 3; choose with --iteration 3" in run("chart", RUN, "loss", "--uri", uri, code=2).stderr
+    assert "the run itself has it" in run("chart", RUN, "strange", "--iteration", "2", "--uri", uri, code=2).stderr
+    assert "metrics of this run: loss, strange" in run("chart", RUN, "los", "--uri", uri, code=2).stderr
 
 
 def test_a_pipe_gets_the_console_byte_for_byte(run: Tracker, uri: str) -> None:

@@ -23,11 +23,11 @@ RUN = "digits/aaaa1111"
 
 
 class Terminal:
-    """A `tracker` in a terminal of 100 columns; what it has written so far is in `seen`."""
+    """A `tracker` in a terminal; what it has written so far is in `seen`."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, columns: int) -> None:
         self._ours, theirs = pty.openpty()
-        environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm-256color"}
+        environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
             [*PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
         )
@@ -65,15 +65,15 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*words: str) -> Iterator[Terminal]:
+def terminal(*words: str, columns: int = 100) -> Iterator[Terminal]:
     """Run `tracker` in a terminal."""
-    with closing(Terminal(*words)) as found:
+    with closing(Terminal(*words, columns=columns)) as found:
         yield found
 
 
-def record(server: str, sequence: int, *events: dict[str, Any]) -> None:
+def record(server: str, sequence: int, *events: dict[str, Any], stream: str = "run/digits/live") -> None:
     """Record events of a job."""
-    body = {"batches": [{"stream": "run/digits/live", "producer": "live", "sequence": sequence, "events": list(events)}]}
+    body = {"batches": [{"stream": stream, "producer": "live", "sequence": sequence, "events": list(events)}]}
     request = urllib.request.Request(f"{server}/v1/events", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
         assert reply.status == 200
@@ -91,6 +91,34 @@ def test_nothing_a_job_wrote_drives_the_terminal(data: Path, words: list[str]) -
     assert b"\x1b" not in text
     assert b"\x07" not in text
     assert "\u202e".encode() not in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+def test_a_table_fits_the_terminal(data: Path, columns: int) -> None:
+    """No line is longer than it; name, state and result of a run are always there, and where there is room, more."""
+    with terminal("runs", "attributes.uid = 'aaaa1111'", "--iterations", "--uri", str(data), columns=columns) as found:
+        page = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", found.rest().decode())
+    rows = [row for row in page.splitlines() if "aaaa1111" in row]
+    assert len(rows) == 4
+    assert all(len(row) <= columns for row in page.splitlines())
+    assert all("train" in row and "✓ completed" in row for row in rows)
+    assert all("accuracy 0.9" in row for row in rows if "#" in row)
+    assert ("started" in page) == (columns >= 100)
+
+
+def test_long_ids_are_cut_where_people_look(server: str) -> None:
+    """Of a uid that the tracker made, a terminal shows the beginning, which commands take; a pipe gets all of it."""
+    uid = "0123456789abcdef" * 2
+    record(server, 1, {"type": "run.created", "time": 1, "name": "long"}, stream=f"run/digits/{uid}")
+    with terminal("runs", "attributes.name = 'long'", "--uri", server) as found:
+        assert b"digits/0123456789ab " in re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", found.rest())
+    with terminal("show", "digits/0123456789ab", "--uri", server) as found:
+        assert uid.encode() in found.rest()
+    piped = subprocess.run(
+        [*PROGRAM, "runs", "attributes.name = 'long'", "--uri", server], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert uid in piped.stdout
+    assert not [row for row in piped.stdout.splitlines() if row != row.rstrip()]
 
 
 def test_a_tail_follows_until_the_run_has_ended(server: str) -> None:

@@ -21,6 +21,7 @@ from events.errors import EventsError, SequenceGap
 from events.log import EventLog
 from events.record import Batch, Head, New
 from events.store import Store
+from tracker.audit.carry import digest_of
 from tracker.audit.ndjson import Line, Malformed, event_of, lines, parse
 
 _PER_INSERT = 4000  # events of one transaction of a restore
@@ -81,13 +82,15 @@ async def export(batches: AsyncIterable[Batch], header: Header, progress: Callab
 
 
 class Source:
-    """The lines of an export file: `header`, then `items()`, then `trailer`, which is set when the file was whole."""
+    """The lines of an export file: `header`, then `items()`, then `trailer`, which is set when the file was whole. `digests` gathers those
+    of the artifacts that the events so far name."""
 
     def __init__(self, text: AsyncIterator[bytes], header: Header) -> None:
         self._text = text
         self.header = header
         self.trailer: Trailer | None = None
         self.number = 1
+        self.digests: set[str] = set()
 
     async def items(self) -> AsyncIterator[Line]:
         """The events, with `number` at the line of each. Raises Malformed, also when the file ends early."""
@@ -98,7 +101,10 @@ class Source:
                 self.trailer = _decoded(_trailer, text, self.number)
                 break
             count += 1
-            yield parse(text, self.number)
+            line = parse(text, self.number)
+            if digest := digest_of(line):
+                self.digests.add(digest)
+            yield line
         if self.trailer is None:
             raise Malformed(self.number, "the file ends here, before the export did: some of it is missing")
         if self.trailer.end_of_export != count:

@@ -119,6 +119,8 @@ class History:
         event = recorded.event
         if isinstance(event, t.AttemptStarted):
             self._who[recorded.producer] = _signature(event.facts)
+        elif isinstance(event, t.RunCreated):
+            self._who.setdefault(recorded.producer, event.user)
         iteration = 0 if isinstance(event, _OF_THE_RUN) else getattr(event, "iteration", 0)
         for field, after in writes(event):
             before = self._fields.get((iteration, field), UNSET)

@@ -35,6 +35,11 @@ class Moment(msgspec.Struct, frozen=True):
         """As the API's `at=` takes it."""
         return str(self.offset) if self.offset is not None else rfc3339(self.time or 0)
 
+    @property
+    def phrase(self) -> str:
+        """For people: `after offset 1250`, `at 2026-01-31 13:00:00`."""
+        return f"after offset {self.offset}" if self.offset is not None else f"at {local(self.time or 0)}"
+
 
 def parse_moment(text: str, now: int) -> Moment:
     """The moment written as `text`; `now` (ns) is what "5m ago" counts from. Raises ValueError that says what is accepted."""

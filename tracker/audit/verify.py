@@ -26,6 +26,7 @@ from tracker.audit.agreement import disagreements
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 
+_MISSING = "is missing"
 _NAMED = 20  # faults of one answer that are named; the rest is counted
 
 
@@ -161,23 +162,27 @@ async def _of_blobs(blobs: Path, rebuilt: Path, progress: Progress) -> Answer:
         )
         wanted = await anyio.to_thread.run_sync(found.fetchall)
     faults: list[str] = []
-    size = 0
+    size = missing = 0
     for count, (digest, stated, name) in enumerate(wanted):
         progress("reading artifacts", count, len(wanted))
         fault = await anyio.to_thread.run_sync(_fault_of, blobs / digest[:2] / digest, digest, stated)
         size += stated
         if fault:
             faults.append(f"{name}: {fault}")
+            missing += fault.endswith(_MISSING)
     good = f"{len(wanted):,} files, {size:,} bytes, have the digests their events name" if wanted else "there are none"
-    return _answer(
-        "artifacts", [Fault(0, fault) for fault in faults], good, f"{len(faults):,} of {len(wanted):,} files are not what was logged"
-    )
+    counts = [f"{count:,} {what}" for count, what in ((missing, "missing"), (len(faults) - missing, "not what was logged")) if count]
+    bad = f"of {len(wanted):,} files, {' and '.join(counts)}"
+    bad += "; `tracker import --blobs` adds what is missing" if missing else ""
+    return _answer("artifacts", [Fault(0, fault) for fault in faults], good, bad)
 
 
 def _fault_of(path: Path, digest: str, size: int) -> str:
     try:
         with path.open("rb") as file:
             found = file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return f"{digest[:12]} {_MISSING}"
     except OSError as error:
         return f"{digest[:12]} cannot be read: {error.strerror}"
     if found != digest:

@@ -16,6 +16,8 @@ from tracker.cli.screen import Failed, print_json, say
 from tracker.cli.session import connect, example, json_option, run, uri_option
 from tracker.errors import NotFound
 
+_NAMED = 12  # iterations that a message names
+
 
 @click.command(epilog=example("tracker chart digits/4f2a loss", "tracker chart digits/4f2a loss --iteration 3 --by time"))
 @uri_option
@@ -64,15 +66,27 @@ def _path(found: dict[str, Any], by: str) -> tuple[list[float], list[float]]:
     return xs, ys
 
 
+def _elsewhere(error: NotFound, series: list[dict[str, Any]], asked: dict[str, str]) -> str:
+    """The error, with where there is what was asked for; else what there is."""
+    where = sorted({one["iteration"] for one in series if one["key"] == asked["key"]})
+    if "labels" in asked and int(asked["iteration"]) in where:
+        return f"{error} with these labels: `tracker show` lists its series"
+    if where == [0]:
+        return f"{error}; the run itself has it: leave out --iteration"
+    if where:
+        named = ", ".join(map(str, where[:_NAMED])) + (", ..." if len(where) > _NAMED else "")
+        return f"{error}; these have it: {named}; choose with --iteration {where[-1]}"
+    keys = ", ".join(sorted({str(one["key"]) for one in series}))
+    return f"{error}; metrics of this run: {keys or 'none'}"
+
+
 async def _chart(uri: str | None, name: RunName, asked: dict[str, str]) -> dict[str, Any]:
     async with connect(uri) as transport:
         name = await find_run(transport, name)
         try:
             found = dict(await transport.ask("GET", f"{name.path}/metrics/chart", asked))
         except NotFound as error:
-            series = await series_of(transport, name, None)
-            there = ", ".join(sorted({f"{one['key']}#{one['iteration']}" if one["iteration"] else str(one["key"]) for one in series}))
-            raise Failed(f"{error}; there is: {there or 'none'}", 2) from error
+            raise Failed(_elsewhere(error, await series_of(transport, name, None), asked), 2) from error
         same = [
             one
             for one in await series_of(transport, name, found["iteration"])

@@ -11,7 +11,7 @@ from tracker.audit.escape import line
 from tracker.audit.moment import local
 from tracker.audit.replay import tell
 from tracker.cli.items import RunName, RunType, raw_feed, recorded_of
-from tracker.cli.screen import TONES, print_json, say
+from tracker.cli.screen import TONES, print_json, run_name, say
 from tracker.cli.session import connect, example, json_option, run, uri_option
 
 
@@ -51,10 +51,12 @@ async def _events(uri: str | None, as_json: bool, params: dict[str, str | int | 
 def print_event(recorded: Recorded) -> None:
     """One event as one line."""
     told = tell(recorded.event)
-    subject = recorded.stream.removeprefix("run/")
+    kind, _, subject = recorded.stream.partition("/")
+    project, _, uid = subject.partition("/")
     iteration = getattr(recorded.event, "iteration", 0)
     say(
         (f"{recorded.offset:>8}  {local(recorded.recorded_at)}  ", "dim"),
-        (line(subject) + (f"#{iteration}" if iteration else "") + "  ", "cyan"),
+        run_name(project, uid, iteration) if kind == "run" else Text(line(recorded.stream), "cyan"),
+        "  ",
         Text(f"{told.mark} {line(told.text)}", TONES[told.tone]),
     )

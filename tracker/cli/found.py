@@ -29,8 +29,8 @@ async def _meant(transport: Transport, name: RunName) -> RunName:
             raise Failed(f"{len(found) if len(found) < 10 else 'many'} runs of {name.project} begin with {name.uid}: {names}", 2)
         if found:
             chosen = RunName(name.project, found[0]["uid"])
-            if not one:
-                note(f"{name.uid} is a name: this is the newest run called so, {chosen}")
+            if not one and len(found) > 1:
+                note(f"several runs are called {name.uid}: this is the newest, {chosen}")
             return chosen
     raise Failed(await _nowhere(transport, name), 2)
 
@@ -57,12 +57,13 @@ async def run_document(transport: Transport, name: RunName, iteration: int = 0, 
     return dict(await transport.ask("GET", name.path, params))
 
 
-async def iterations_of(transport: Transport, name: RunName) -> list[dict[str, Any]]:
-    """All iterations of a run, in order."""
+async def iterations_of(transport: Transport, name: RunName, moment: Moment | None = None) -> list[dict[str, Any]]:
+    """All iterations of a run, in order, as they are or were at a moment."""
     found: list[dict[str, Any]] = []
+    asked = {"at": moment.text} if moment else {}
     after = 0
     while True:
-        reply = await transport.ask("GET", f"{name.path}/iterations", {"after": str(after)})
+        reply = await transport.ask("GET", f"{name.path}/iterations", asked | {"after": str(after)})
         found += reply["iterations"]
         after = reply["next_after"]
         if not after:

@@ -10,7 +10,7 @@ import click
 from projections.files import views_files
 from tracker.audit.moment import local
 from tracker.cli.files import reading, views_health
-from tracker.cli.screen import fields, heading, print_json, safe, size
+from tracker.cli.screen import fields, print_json, size
 from tracker.cli.session import connect, directory, example, json_option, run, target_of, uri_option
 from tracker.journal_reader import is_alive, scan
 
@@ -21,27 +21,45 @@ from tracker.journal_reader import is_alive, scan
 def info(uri: str | None, as_json: bool) -> None:
     """Show what is stored where, how far the log and the views are, and what waits in journals."""
     target = target_of(uri)
-    found = run(partial(_of_server, uri)) if target.kind == "http" else run(partial(_of_directory, directory(uri, "info")))
+    served = target.kind == "http"
+    found = run(partial(_of_server, uri)) if served else run(partial(_of_directory, directory(uri, "info")))
     if as_json:
         print_json(found)
         return
-    projections = found.pop("projections")
-    fields({name: _shown(name, value) for name, value in found.items()}, indent=0)
-    heading("projections")
-    fields(
-        {
-            name: safe(f"offset {one['offset']:,}" + (f", stopped: {one['error']}" if one["error"] else ""))
-            for name, one in projections.items()
-        }
-    )
+    log = f"{found['offset']:,} events" + (f", the last one recorded {local(found['recorded_at'])}" if found["offset"] else "")
+    common = {"digest": found["digest"], "views": _views(found)}
+    fields(_server(target.uri, found, log) | common if served else _directory(found, log) | common, indent=0)
 
 
-def _shown(name: str, value: Any) -> Any:
-    if name.endswith("_at"):
-        return local(value)
-    if name.endswith("_bytes"):
-        return size(value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+def _directory(found: dict[str, Any], log: str) -> dict[str, Any]:
+    files, journals = found["blobs"], found["journals"]
+    return {
+        "directory": found["directory"] + (", in use" if found["in_use"] else ", not in use"),
+        "log": f"{log}, {size(found['log_bytes'])}",
+        "artifacts": f"{files:,} file{'s' * (files != 1)}, {size(found['blobs_bytes'])}",
+        "journals": f"{journals:,} not delivered yet, {size(found['journals_bytes'])}" if journals else "all delivered",
+    }
+
+
+def _server(url: str, found: dict[str, Any], log: str) -> dict[str, Any]:
+    return {
+        "server": f"{url}, version {found['version']}, up since {local(found['started_at'])}",
+        "log": log,
+        "limits": f"{size(found['max_body'])} and {found['max_events']:,} events in one request",
+    }
+
+
+def _views(found: dict[str, Any]) -> str:
+    """How far the views are: in a few words when all is well, else each that is not."""
+    much = f", {size(found['views_bytes'])}" if "views_bytes" in found else ""
+    if not found["projections"]:
+        return "none of this version yet: the next start makes them"
+    behind = [
+        f"{name} at offset {one['offset']:,}" + (f" stopped: {one['error']}" if one["error"] else "")
+        for name, one in found["projections"].items()
+        if one["error"] or one["offset"] != found["offset"]
+    ]
+    return ("; ".join(behind) or "all as far as the log") + much
 
 
 async def _of_server(uri: str | None) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _show(answer: Answer) -> None:
     mark, style = _MARKS[answer.holds]
     say(
         (f"{mark} ", style),
-        (f"{answer.question:<11}", "bold" if answer.holds is False else ""),
+        (f"{answer.question:<12}", "bold" if answer.holds is False else ""),
         Text(line(answer.text), "dim" if answer.holds is None else ""),
     )
     for fault in answer.faults:

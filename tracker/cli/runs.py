@@ -13,7 +13,7 @@ from rich.text import Text
 from tracker.audit.escape import line
 from tracker.audit.moment import Moment, elapsed, local, plain
 from tracker.cli.items import MomentType
-from tracker.cli.screen import Column, note, print_json, safe, state, table
+from tracker.cli.screen import BEGINNING, Column, note, print_json, run_name, safe, state, table
 from tracker.cli.session import connect, example, json_option, run, uri_option
 from tracker.transport import Transport
 
@@ -101,20 +101,35 @@ async def _found(transport: Transport, project: str | None, params: dict[str, st
 
 
 def _table(rows: list[dict[str, Any]], now: int) -> tuple[list[Column], list[tuple[str | Text, ...]]]:
-    columns = [Column("run"), Column("name", most=24), Column("state"), Column("started", spare=2), Column("took", right=True, spare=1)]
-    columns += [Column("parameters", most=48, spare=3), Column("results", most=60)]
+    columns = [
+        Column("run"),
+        Column("name", most=24, least=12),
+        Column("state"),
+        Column("started", spare=2),
+        Column("took", right=True, spare=1),
+    ]
+    columns += [Column("results", most=60, least=16), Column("parameters", most=48, least=24, spare=3)]
+    digits = _telling({one["uid"] for one in rows})
     return columns, [
         (
-            Text(f"{line(one['project'])}/{line(one['uid'])}" + (f"#{one['iteration']}" if one.get("iteration") else ""), "cyan"),
+            run_name(one["project"], one["uid"], one["iteration"], digits=digits),
             safe(one.get("name", "")),
             state(one["state"]),
             local(one.get("started_at") or one.get("created_at") or 0),
             _took(one, now or one["updated_at"]),
-            _brief(one.get("parameters", {})),
             _brief(one.get("results", {})),
+            _brief(one.get("parameters", {})),
         )
         for one in rows
     ]
+
+
+def _telling(uids: set[str]) -> int:
+    """How many digits tell these uids apart."""
+    digits = BEGINNING
+    while len({uid[:digits] for uid in uids}) < len(uids):
+        digits += 1
+    return digits
 
 
 def _took(one: dict[str, Any], now: int) -> str:

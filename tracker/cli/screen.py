@@ -4,6 +4,7 @@ At a terminal: tables without frames, names as they are, numbers to the right, c
 same text without colours, or JSON. Everything that came from a job goes through `escape` first.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,10 @@ STATES = {
     "aborted": ("■", "yellow"),
     "lost": ("?", "yellow"),
 }
+BEGINNING = 12  # digits of a uid that the tracker made: the millisecond it was made in
+
+_MADE = re.compile(r"[0-9a-f]{32}")
+_GAP = 3  # columns between columns
 
 
 @cache
@@ -57,6 +62,12 @@ def state(name: str) -> Text:
     return Text(f"{mark} {line(name)}", style=style)
 
 
+def run_name(project: str, uid: str, iteration: int = 0, *, digits: int = BEGINNING) -> Text:
+    """A run as commands take it. At a terminal, of a uid that the tracker made only the beginning is shown, which commands take as well."""
+    shown = uid[:digits] if out().is_terminal and _MADE.fullmatch(uid) else uid
+    return Text(line(f"{project}/{shown}") + (f"#{iteration}" if iteration else ""), "cyan")
+
+
 def say(*parts: str | Text | tuple[str, str], style: str = "") -> None:
     """One line of output; text that a job wrote must be `safe` already."""
     out().print(Text.assemble(*parts, style=style), soft_wrap=True)
@@ -69,43 +80,54 @@ def heading(text: str) -> None:
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a table; `right` is for numbers, `fold` for what may take several lines, `most` is a width beyond which it is cut,
-    and `spare` for what is left out first where the terminal is narrow (the highest goes first)."""
+    """A column of a table; `right` is for numbers, `most` a width beyond which it is cut at a terminal. Where that is too narrow, columns
+    with `spare` are left out (the highest first) until the others fit, those with `least` made as narrow as that; then they are given the
+    room that remains. With `fold`, what does not fit goes on in the next line."""
 
     name: str
     right: bool = False
     fold: bool = False
     most: int | None = None
+    least: int | None = None
     spare: int = 0
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]], *, head: bool = True) -> None:
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> None:
     """A calm table: no frame, a dim head. Plain `str` cells are ours; those of jobs come as `safe`."""
     cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
-    widths = [max(cell_len(column.name), *(row[i].cell_len for row in cells)) for i, column in enumerate(columns)]
-    kept = _fitting(columns, widths)
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=head, header_style="dim")
-    for i in kept:
+    widths = _fitting(columns, [max([cell_len(column.name), *(row[i].cell_len for row in cells)]) for i, column in enumerate(columns)])
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for i, width in widths.items():
         column = columns[i]
         grid.add_column(
             column.name,
+            width=width,
             justify="right" if column.right else "left",
-            min_width=None if column.fold or column.most else widths[i],  # names and numbers are never cut
-            max_width=column.most if out().is_terminal else None,
             overflow="fold" if column.fold else "ellipsis",
             no_wrap=not column.fold,
         )
     for row in cells:
-        grid.add_row(*(row[i] for i in kept))
-    out().print(grid)
+        grid.add_row(*(row[i] for i in widths))
+    if out().is_terminal:
+        out().print(grid)
+        return
+    with out().capture() as text:
+        out().print(grid)
+    click.echo("\n".join(row.rstrip() for row in text.get().splitlines()))
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
-    """The columns there is room for: spare ones are left out until the rest fits, or none is left to leave out."""
-    kept = list(range(len(columns)))
-    while any(columns[i].spare for i in kept) and sum(min(widths[i], columns[i].most or widths[i]) + 3 for i in kept) - 3 > out().width:
-        kept.remove(max(kept, key=lambda i: columns[i].spare))
-    return kept
+def _fitting(columns: Sequence[Column], natural: Sequence[int]) -> dict[int, int]:
+    """The columns there is room for, each with its width."""
+    room = out().width
+    widths = {i: min(natural[i], column.most or natural[i]) if out().is_terminal else natural[i] for i, column in enumerate(columns)}
+    smallest = {i: min(width, columns[i].least or width) for i, width in widths.items()}
+    while sum(smallest.values()) + _GAP * (len(smallest) - 1) > room and any(columns[i].spare for i in smallest):
+        del smallest[max(smallest, key=lambda i: columns[i].spare)]
+    spare = room - sum(smallest.values()) - _GAP * (len(smallest) - 1)
+    for i, width in smallest.items():
+        smallest[i] = width + max(0, min(spare, widths[i] - width))
+        spare -= smallest[i] - width
+    return smallest
 
 
 def fields(values: dict[str, Any], *, indent: int = 2) -> None:
@@ -132,9 +154,9 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def note(text: str) -> None:
+def note(text: str, style: str = "dim") -> None:
     """A hint beside the data, on standard error, so that pipes stay clean."""
-    err().print(Text(text, style="dim"), soft_wrap=True)
+    err().print(Text(text, style=style), soft_wrap=True)
 
 
 @contextmanager

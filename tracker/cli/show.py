@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from tracker.audit.escape import line
-from tracker.audit.moment import elapsed, local, plain
+from tracker.audit.moment import Moment, elapsed, local, plain
 from tracker.cli.found import Looked, find_run, look
 from tracker.cli.items import RunName, run_argument
 from tracker.cli.screen import Column, fields, heading, note, print_json, safe, say, size, state, table
@@ -32,9 +32,9 @@ def show(uri: str | None, as_json: bool, run_name: RunName, iteration: int, ever
     if as_json:
         print_json(found)
         return
-    print_run(found.run, time_ns())
+    _print_run(found.run, time_ns())
     _print_metrics(found.metrics)
-    _print_iterations(found, None if everything else _ROWS)
+    _print_iterations(found.iterations, None if everything else _ROWS)
     _print_artifacts(found.artifacts)
 
 
@@ -43,8 +43,18 @@ async def _look(uri: str | None, name: RunName, iteration: int) -> Looked:
         return await look(transport, await find_run(transport, name), iteration)
 
 
-def print_run(document: dict[str, Any], now: int) -> None:
-    """The run itself: who, when, and its fields; `now` (ns) is how long a running one has run."""
+def print_past(document: dict[str, Any], children: list[dict[str, Any]], moment: Moment) -> None:
+    """A run as it was at a moment, with the last value that each of its metrics had then."""
+    say(f"as it was {moment.phrase}", style="yellow")
+    _print_run(document, document["updated_at"])
+    if document["metrics"]:
+        heading("metrics")
+        fields(document["metrics"])
+    _print_iterations(children, _ROWS)
+
+
+def _print_run(document: dict[str, Any], now: int) -> None:
+    """The run itself: who, when, and its fields; a running one has run until `now` (ns)."""
     iteration = f"#{document['iteration']}" if document.get("iteration") else ""
     name = f"  {line(document['name'])}" if document.get("name") else ""
     say((f"{document['project']}/{document['uid']}{iteration}", "bold cyan"), (name, "bold"), "  ", state(document["state"]))
@@ -91,22 +101,22 @@ def _print_metrics(series: list[dict[str, Any]]) -> None:
     table(columns, rows)
 
 
-def _print_iterations(found: Looked, most: int | None) -> None:
-    if not found.iterations:
+def _print_iterations(children: list[dict[str, Any]], most: int | None) -> None:
+    if not children:
         return
     heading("iterations")
     # Results first, then metrics that are not results as well: what is left out first on a narrow terminal comes last.
-    shown = [(group, key) for group in ("parameters", "results") for key in _keys(found.iterations, group)]
-    shown += [("metrics", key) for key in _keys(found.iterations, "metrics", 3) if ("results", key) not in shown]
+    shown = [(group, key) for group in ("parameters", "results") for key in _keys(children, group)]
+    shown += [("metrics", key) for key in _keys(children, "metrics", 3) if ("results", key) not in shown]
     columns = [Column("  #", right=True), Column("state")]
     columns += [Column(line(key), right=True, spare=i) for i, (_, key) in enumerate(shown)]
     rows = []
-    for one in found.iterations[:most]:
+    for one in children[:most]:
         number = Text(f"★ {one['iteration']}" if one["best"] else str(one["iteration"]), "bold yellow" if one["best"] else "")
         rows.append((number, state(one["state"]), *(_cell(one[group], key) for group, key in shown)))
     table(columns, rows)
-    if most is not None and len(found.iterations) > most:
-        note(f"  and {len(found.iterations) - most} more: --all shows them")
+    if most is not None and len(children) > most:
+        note(f"  and {len(children) - most} more: `tracker show --all` shows them")
 
 
 def _keys(rows: list[dict[str, Any]], group: str, most: int = 5) -> list[str]:

@@ -18,14 +18,14 @@ from tracker.audit.escape import line
 from tracker.audit.history import TAGS, history
 from tracker.audit.moment import Moment, elapsed, local
 from tracker.audit.replay import Story, paced, tell
-from tracker.cli.found import find_run, run_document
+from tracker.cli.found import find_run, iterations_of, run_document
 from tracker.cli.items import MomentType, RunName, RunType, feed, raw_feed, recorded_of, run_argument
 from tracker.cli.screen import TONES, Column, Failed, note, print_json, safe, say, table
 from tracker.cli.session import connect, example, json_option, run, uri_option
-from tracker.cli.show import print_run
+from tracker.cli.show import print_past
 from tracker.transport import Transport
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LONG = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")  # ids that the tracker made, and digests
 
 
 @click.command(epilog=example("tracker replay digits/4f2a --speed 10", "tracker replay digits/4f2a --at '10m ago'"))
@@ -63,16 +63,13 @@ def replay(
 
 async def _state(uri: str | None, as_json: bool, name: RunName, moment: Moment, iteration: int) -> None:
     async with connect(uri) as transport:
-        document = await run_document(transport, await find_run(transport, name), iteration, moment)
+        name = await find_run(transport, name)
+        document = await run_document(transport, name, iteration, moment)
+        children = await iterations_of(transport, name, moment) if document["children"] and not as_json else []
     if as_json:
         print_json(document)
-        return
-    print_run(document, document["updated_at"])
-    note(f"as it was {_when(moment)}")
-
-
-def _when(moment: Moment) -> str:
-    return f"after offset {moment.offset}" if moment.offset is not None else f"at {local(moment.time or 0)}"
+    else:
+        print_past(document, children, moment)
 
 
 async def _replay(
@@ -161,18 +158,19 @@ async def _history(uri: str | None, as_json: bool, name: RunName, field: str, it
             if as_json:
                 print_json(change)
                 continue
-            where = f"#{change.iteration} " if change.iteration else ""
+            where = f"#{change.iteration}" if change.iteration else ""
             values = Text.assemble(_value(change.before, change.field), (" → ", "dim"), _value(change.after, change.field))
-            rows.append((str(change.offset), local(change.recorded_at), safe(where + change.field), values, safe(change.by)))
+            rows.append((str(change.offset), local(change.recorded_at), where, safe(change.field), values, safe(change.by)))
     if not as_json:
         if not rows:
             raise Failed(f"no field of {name} that begins with {field!r} ever changed")
         columns = [
             Column("offset", right=True),
-            Column("when"),
-            Column("field", fold=True),
-            Column("change", fold=True),
-            Column("by", fold=True),
+            Column("when", spare=1),
+            Column("", right=True),
+            Column("field", fold=True, least=24),
+            Column("change", fold=True, least=24),
+            Column("by", least=8),
         ]
         table(columns, rows)
 
@@ -182,7 +180,7 @@ def _value(value: Any, field: str = "") -> Text:
         return Text("–", "dim")
     if field.endswith("_at") and isinstance(value, int):
         return safe(local(value))
-    return safe(f"{value[:12]}…" if isinstance(value, str) and _DIGEST.fullmatch(value) else value)
+    return safe(f"{value[:12]}…" if isinstance(value, str) and _LONG.fullmatch(value) else value)
 
 
 @click.command(
@@ -211,9 +209,9 @@ def diff_(
         for difference in found:
             print_json(difference)
     elif found:
-        names = (str(run_name), str(other)) if other else (_when(start) if start else "", _when(end) if end else "now")
+        names = (str(run_name), str(other)) if other else (start.phrase if start else "", end.phrase if end else "now")
         rows = [(safe(d.field), _value(d.before, d.field), _value(d.after, d.field)) for d in found]
-        table([Column("field", fold=True), Column(names[0], fold=True), Column(names[1], fold=True)], rows)
+        table([Column("field"), Column(names[0], fold=True, least=16), Column(names[1], fold=True, least=16)], rows)
     else:
         say("no difference")
     sys.exit(1 if found else 0)

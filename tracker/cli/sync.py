@@ -1,9 +1,13 @@
 """`tracker sync`: deliver what jobs recorded and could not send before they ended."""
 
+import os
+import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import anyio
 import click
 
 from tracker.audit.escape import line
@@ -12,7 +16,9 @@ from tracker.cli.session import example, json_option, run, target_of, uri_option
 from tracker.delivery import Report, deliver
 from tracker.journal_reader import read_header, scan
 from tracker.settings import Settings, Target, parse_target
-from tracker.transport import open_transport
+from tracker.transport import Transport, open_transport
+
+_LOOK_EVERY = 0.05  # seconds between looks at a journal that another process is delivering
 
 
 @click.command(epilog=example("tracker sync", "tracker sync --uri http://tracker.lan:8137"))
@@ -49,22 +55,51 @@ def _is_for(journal: Path, target: Target) -> bool:
 
 
 async def _sync(target: Target, journals: list[Path]) -> tuple[list[Report], int]:
+    """The reports, and how many journals are left to running jobs."""
     reports: list[Report] = []
     living = 0
     async with open_transport(target) as transport:
+        await transport.ask("GET", "/v1/info")  # a server that is away is told as such, before any journal is opened
         with bars() as moved:
-            for number, journal in enumerate(journals):
-                sent = 0
-
-                def count(more: int, number: int = number) -> None:
-                    nonlocal sent
-                    sent += more
-                    moved(f"journal {number + 1} of {len(journals)}", sent, 0)
-
-                report = await deliver(journal, transport, progress=count)
+            for number, journal in enumerate(journals, 1):
+                report = await _deliver(journal, transport, _adding(moved, f"journal {number} of {len(journals)}"))
                 living += report is None
                 reports += [report] if report else []
     return reports, living
+
+
+async def _deliver(journal: Path, transport: Transport, progress: Callable[[int], None]) -> Report | None:
+    """Deliver one journal; None when it is a running job's. The writer of a directory may be delivering it, too: then wait for that."""
+    while (report := await deliver(journal, transport, progress=progress)) is None:
+        if not await anyio.Path(journal).exists():
+            return Report(producer=journal.name.split(".")[0])
+        if _is_running(journal):
+            return None
+        await anyio.sleep(_LOOK_EVERY)
+    return report
+
+
+def _is_running(journal: Path) -> bool:
+    try:
+        header, _ = read_header(journal)
+        if header.host == socket.gethostname():
+            os.kill(header.pid, 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return header.pid != os.getpid()
+
+
+def _adding(moved: Callable[[str, int, int], None], title: str) -> Callable[[int], None]:
+    sent = 0
+
+    def add(more: int) -> None:
+        nonlocal sent
+        sent += more
+        moved(title, sent, 0)
+
+    return add
 
 
 def _print(reports: list[Report], living: int, place: Path) -> None:
@@ -76,5 +111,9 @@ def _print(reports: list[Report], living: int, place: Path) -> None:
         )
     for damage in (damage for report in reports for damage in report.damages):
         say(line(f"{damage.path} at byte {damage.position}: {damage.reason}, {damage.count} events cannot be read"), style="red")
+    taken = sum(not report.uri for report in reports)
+    if taken:
+        say(f"{taken} journal{'s were' if taken > 1 else ' was'} delivered by the process that writes the directory")
     if not reports:
-        say(f"nothing to deliver in {line(str(place))}" + (f"; {living} journals are of running jobs" if living else ""))
+        left = f"; {living} journal{'s belong' if living > 1 else ' belongs'} to running jobs" if living else ""
+        say(f"nothing to deliver in {line(str(place))}{left}")

@@ -56,6 +56,9 @@ def list_(uri: str | None, as_json: bool) -> None:
         for one in tokens:
             print_json(one)
         return
+    if not tokens:
+        note("there are no tokens: whoever reaches a server of this directory may do everything")
+        return
     columns = [Column("id"), Column("role"), Column("name", fold=True), Column("expires"), Column("state")]
     table(columns, [(safe(t["id"]), safe(t["role"]), safe(t["name"]), local(t["expires"]) or "never", _state(t)) for t in tokens])
 
