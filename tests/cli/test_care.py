@@ -56,7 +56,7 @@ def test_bytes_of_artifacts_travel_beside_an_export(run: Tracker, data: Path, tm
     assert "copied the bytes of 1 artifact" in run("export", "--uri", str(data), "-o", file, "--run", RUN, "--blobs", str(blobs)).stderr
     assert "bytes of 1 artifact are not here yet: import again with --blobs" in run("import", file, "--uri", new).stderr
     page = run("verify", "--uri", new, code=1).stdout
-    assert "of 1 files, 1 missing; `tracker import --blobs` adds what is missing" in page
+    assert "of 1 file, 1 missing; `tracker import --blobs` adds what is missing" in page
     done = json.loads(run("import", file, "--uri", new, "--blobs", str(blobs), "--json").stdout)
     assert (done["events"], done["blobs"]["copied"], done["blobs_absent"]) == (0, 1, 0)
     assert answers(run("verify", "--json", "--uri", new).stdout)["artifacts"] is True
@@ -120,7 +120,7 @@ def test_redaction_removes_the_content_and_says_so(run: Tracker, data: Path) -> 
     assert "removed; the record of it is at offset 3022" in run("redact", "3", "--reason", "secret", "--yes", "--uri", str(data)).stdout
     assert not any(b"epoch 2" in path.read_bytes() for path in data.glob("*") if path.is_file())
     run("rebuild", "--uri", str(data))
-    assert "1 events redacted" in run("verify", "--uri", str(data)).stdout
+    assert "1 event redacted" in run("verify", "--uri", str(data)).stdout
     assert run("tail", RUN, "--uri", str(data)).stdout_bytes == b""
     assert "redacted (was console.written)" in run("replay", RUN, "--limit", "3", "--uri", str(data)).stdout
     assert "no event at offset 9999" in run("redact", "9999", "--reason", "x", "--uri", str(data), code=2).stderr

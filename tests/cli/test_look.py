@@ -96,6 +96,11 @@ def test_any_past_moment_can_be_shown(run: Tracker, uri: str) -> None:
     then = run("replay", RUN, "--at", "3013", "--uri", uri).stdout
     assert "▶ running" in then
     assert rows(run("replay", RUN, "--at", "3013", "--json", "--uri", uri).stdout)[0]["parameters"]["seed"] == 7
+    assert (
+        "digits/bbbb2222 was not there after offset 3: `tracker replay"
+        in run("replay", "digits/bbbb", "--at", "3", "--uri", uri, code=2).stderr
+    )
+    assert "the log ends at offset 3021" in run("replay", RUN, "--at", "5000", "--uri", uri, code=1).stderr
     assert "give an offset" in run("replay", RUN, "--at", "someday", "--uri", uri, code=2).output
 
 

@@ -86,7 +86,7 @@ def test_a_running_job_keeps_its_journal(run: Tracker, tmp_path: Path, server: s
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"here\n"
-            assert "1 journal belongs to running jobs" in run("sync", str(journals), "--uri", server).stdout
+            assert "left to running jobs: 1 journal" in run("sync", str(journals), "--uri", server).stdout
             assert len(list(journals.glob("*.journal"))) == 1
         finally:
             process.kill()

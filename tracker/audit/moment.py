@@ -92,6 +92,11 @@ def elapsed(time: int) -> str:
     return f"{sign}{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `1,024 files`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("ch") else "s")
+
+
 def plain(value: Any) -> str:
     """A JSON value as short text for people: texts bare, numbers short, NaN named, the rest as JSON."""
     if isinstance(value, str):

@@ -12,7 +12,7 @@ import msgspec
 from events import types as t
 from events.codec import AnyEvent, tag_of
 from events.record import Recorded
-from tracker.audit.moment import SECOND, plain
+from tracker.audit.moment import SECOND, counted, plain
 
 _CONSOLE_SHOWN = 200  # bytes of console text in one line of a story
 
@@ -38,12 +38,12 @@ def _state(e: t.StateChanged) -> Told:
 
 def _console(e: t.ConsoleWritten) -> Told:
     text = e.data[:_CONSOLE_SHOWN].decode(errors="replace").rstrip("\r\n")
-    rest = f" … {len(e.data)} bytes" if len(e.data) > _CONSOLE_SHOWN else ""
+    rest = f" … {counted(len(e.data), 'byte')}" if len(e.data) > _CONSOLE_SHOWN else ""
     return Told("│", text + rest, "quiet")
 
 
 def _artifact(e: t.ArtifactLogged) -> Told:
-    what = f"{e.size:,} bytes" if e.digest else f"at {e.uri}"
+    what = counted(e.size, "byte") if e.digest else f"at {e.uri}"
     return Told("▪", f"artifact {e.key} ({e.kind}, {what})" + (f", sha256 {e.digest[:12]}" if e.digest else ""))
 
 
@@ -74,7 +74,7 @@ _TELLERS: dict[type, Callable[[Any], Told]] = {
     t.RunLost: lambda e: Told("✗", "lost: no sign of life" + (f" ({e.reason})" if e.reason else ""), "bad"),
     t.ConsoleWritten: _console,
     t.EventRefused: lambda e: Told("✗", f"{e.was} was refused: {e.reason}", "bad"),
-    t.EventsMissed: lambda e: Told("✗", f"{e.count} events could not be kept: {e.reason}", "bad"),
+    t.EventsMissed: lambda e: Told("✗", f"{counted(e.count, 'event')} could not be kept: {e.reason}", "bad"),
     t.RunDeleted: lambda e: Told("✗", "deleted" + (f": {e.reason}" if e.reason else ""), "bad"),
     t.RunRestored: lambda _: Told("●", "restored", "good"),
     t.ArtifactLogged: _artifact,

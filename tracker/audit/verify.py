@@ -23,6 +23,7 @@ from projections.registry import PROJECTIONS
 from projections.runner import groups
 from projections.views import open_views
 from tracker.audit.agreement import disagreements
+from tracker.audit.moment import counted
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 
@@ -60,9 +61,9 @@ async def verify(
 
 def _of_log(report: Report) -> list[Answer]:
     end, head = report.verified.offset, report.head.offset
-    whole = f"{end:,} events in {report.batches:,} batches, each follows the one before it"
+    whole = f"{counted(end, 'event')} in {counted(report.batches, 'batch')}, each follows the one before it"
     chain = _answer("chain", [report.chain] if report.chain else [], whole, f"whole only up to offset {end:,} of {head:,}")
-    redacted = f"{report.redacted:,} events redacted, each on the record" if report.redacted else "nothing was redacted"
+    redacted = f"{counted(report.redacted, 'event')} redacted, each on the record" if report.redacted else "nothing was redacted"
     more = [f"and {report.uncounted:,} more"] if report.uncounted else []
     return [
         chain,
@@ -111,7 +112,7 @@ async def _of_views(log: LogReader, kept: Path, rebuilt: Path, progress: Progres
                 progress("comparing the views", 0, 0)
                 faults += await anyio.to_thread.run_sync(disagreements, old, new, tables)
             faults += await anyio.to_thread.run_sync(_unsound, old)
-            good = f"equal to a rebuild from the log, {len(tables)} tables at offset {reached:,}"
+            good = f"equal to a rebuild from the log, {counted(len(tables), 'table')} at offset {reached:,}"
     except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError, ValueError) as error:  # damage can look like anything
         faults.append(f"{kept.name} cannot be read: {error}")
         if not await anyio.Path(rebuilt).exists():
@@ -170,9 +171,11 @@ async def _of_blobs(blobs: Path, rebuilt: Path, progress: Progress) -> Answer:
         if fault:
             faults.append(f"{name}: {fault}")
             missing += fault.endswith(_MISSING)
-    good = f"{len(wanted):,} files, {size:,} bytes, have the digests their events name" if wanted else "there are none"
+    good = (
+        f"{counted(len(wanted), 'file')}, {counted(size, 'byte')}: the digests are those that events name" if wanted else "there are none"
+    )
     counts = [f"{count:,} {what}" for count, what in ((missing, "missing"), (len(faults) - missing, "not what was logged")) if count]
-    bad = f"of {len(wanted):,} files, {' and '.join(counts)}"
+    bad = f"of {counted(len(wanted), 'file')}, {' and '.join(counts)}"
     bad += "; `tracker import --blobs` adds what is missing" if missing else ""
     return _answer("artifacts", [Fault(0, fault) for fault in faults], good, bad)
 

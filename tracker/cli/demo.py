@@ -26,6 +26,7 @@ import msgspec
 
 from tracker.audit.escape import Console
 from tracker.cli.demo_checks import Evidence, check_all
+from tracker.cli.screen import BEGINNING
 
 PROJECT = "digits"
 SECONDS_TO_START = 20
@@ -121,7 +122,7 @@ async def play(stage: Stage, job: Path) -> bool:
             journals=stage.journals,
         )  # fmt: skip
         exit_codes = []
-        for command in [*shown(uid), ["verify", "--uri", str(stage.data)]]:
+        for command in [*shown(f"{PROJECT}/{uid[:BEGINNING]}"), ["verify", "--uri", str(stage.data)]]:
             heading(shlex.join(["tracker", *command]))
             exit_codes.append(await tracker(stage, *command))
         heading("is all of that true of the stored data?")
@@ -133,7 +134,7 @@ async def play(stage: Stage, job: Path) -> bool:
     for sentence, holds in answers:
         click.echo(f"{click.style('yes', fg='green') if holds else click.style('NO ', fg='red', bold=True)}  {sentence}")
     click.echo(f"\n{time.monotonic() - began:.1f} s in all")
-    say_how_to_look_further(stage, uid)
+    say_how_to_look_further(stage, f"{PROJECT}/{uid[:BEGINNING]}")
     return all(holds for _, holds in answers)
 
 
@@ -241,14 +242,14 @@ async def follow(http: aiohttp.ClientSession, uid: str) -> bytes:
     return bytes(came)
 
 
-def shown(uid: str) -> list[list[str]]:
+def shown(name: str) -> list[list[str]]:
     """The commands that show what was recorded, as a person would type them."""
     return [
         ["runs", "results.best_accuracy > 0.9", "--project", PROJECT],
         ["runs", "metrics.loss < 0.1 AND params.hidden >= 64", "--project", PROJECT, "--iterations", "--order-by", "metrics.accuracy DESC"],
-        ["show", f"{PROJECT}/{uid}"],
-        ["chart", f"{PROJECT}/{uid}", "loss", "--iteration", "9"],
-        ["replay", f"{PROJECT}/{uid}", "--limit", "8"],
+        ["show", name],
+        ["chart", name, "loss", "--iteration", "9"],
+        ["replay", name, "--limit", "8"],
     ]
 
 
@@ -262,16 +263,17 @@ async def tracker(stage: Stage, *arguments: str) -> int:
     return done.returncode
 
 
-def say_how_to_look_further(stage: Stage, uid: str) -> None:
+def say_how_to_look_further(stage: Stage, name: str) -> None:
     """Commands that work on what the demo leaves behind."""
     click.echo(
         f"""
 The data stays in {stage.data}. To look further:
 
   export TRACKER_URI={stage.data}
-  tracker show {PROJECT}/{uid}
-  tracker tail {PROJECT}/{uid}
-  tracker replay {PROJECT}/{uid} --speed 10
-  tracker history {PROJECT}/{uid}
+  tracker show {name}
+  tracker tail {name}
+  tracker replay {name} --speed 10
+  tracker replay {name} --at 600
+  tracker history {name}
   tracker serve --data {stage.data}          # and http://127.0.0.1:8137/v1/openapi.json"""
     )

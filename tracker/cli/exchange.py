@@ -17,6 +17,7 @@ from events.store import Store
 from tracker.audit.carry import Carried, absent, carry, noting
 from tracker.audit.exchange import Header, Imported, Source, merge, open_source, restore
 from tracker.audit.exchange import export as export_lines
+from tracker.audit.moment import counted
 from tracker.blobs import Blobs
 from tracker.cli.files import reading, storing
 from tracker.cli.screen import Failed, bars, note, print_json, say
@@ -96,7 +97,7 @@ async def _carry(digests: set[str], source: Path, target: Path, moved: Callable[
 def _tell(carried: Carried) -> None:
     """What became of artifacts' bytes, on standard error: an export may be on its way through the other one."""
     there = f", {carried.present:,} were there" if carried.present else ""
-    note(f"copied the bytes of {carried.copied:,} artifact{'s' * (carried.copied != 1)}{there}")
+    note(f"copied the bytes of {counted(carried.copied, 'artifact')}{there}")
     for digests, what in ((carried.missing, "is missing"), (carried.damaged, "holds other bytes")):
         for digest in digests[:_NAMED]:
             note(f"{digest} {what}", style="red")
@@ -138,7 +139,7 @@ def import_(uri: str | None, as_json: bool, file: str, blobs: Path | None) -> No
             _tell(carried)
     if absent:
         note(
-            f"the bytes of {absent:,} artifact{'s' * (absent != 1)} are not here yet: import again with --blobs DIR, the blobs/ of where "
+            f"the bytes of {counted(absent, 'artifact')} are not here yet: import again with --blobs DIR, the blobs/ of where "
             "the events come from"
         )
     sys.exit(0 if carried.whole else 1)
@@ -147,8 +148,8 @@ def import_(uri: str | None, as_json: bool, file: str, blobs: Path | None) -> No
 def _sentence(done: Imported) -> str:
     if done.restored:
         chain = "the chain is the one it was exported with" if done.same_chain else "the chain was made anew"
-        return f"restored {done.events:,} events; {chain}"
-    return f"imported {done.events:,} events, {done.duplicates:,} were here already"
+        return f"restored {counted(done.events, 'event')}; {chain}"
+    return f"imported {counted(done.events, 'event')}, {done.duplicates:,} were here already"
 
 
 async def _import(data: Path, file: str, blobs: Path | None) -> tuple[Imported, Carried, int]:

@@ -6,7 +6,7 @@ import msgspec
 
 from tracker.audit.moment import Moment
 from tracker.cli.items import RunName
-from tracker.cli.screen import Failed, note
+from tracker.cli.screen import Failed, note, run_name
 from tracker.errors import NotFound
 from tracker.transport import Transport
 
@@ -30,7 +30,7 @@ async def _meant(transport: Transport, name: RunName) -> RunName:
         if found:
             chosen = RunName(name.project, found[0]["uid"])
             if not one and len(found) > 1:
-                note(f"several runs are called {name.uid}: this is the newest, {chosen}")
+                note(f"several runs are called {name.uid}: this is the newest, {run_name(chosen.project, chosen.uid)}")
             return chosen
     raise Failed(await _nowhere(transport, name), 2)
 
@@ -50,11 +50,18 @@ async def _nowhere(transport: Transport, name: RunName) -> str:
 
 
 async def run_document(transport: Transport, name: RunName, iteration: int = 0, moment: Moment | None = None) -> dict[str, Any]:
-    """A run or an iteration as plain values, with the last value of each metric under `metrics`, as it is or was at a moment."""
+    """A run or an iteration as plain values, with the last value of each metric under `metrics`, as it is or was at a moment. Raises
+    Failed when it was not there yet."""
     params = {"iteration": str(iteration)} if iteration else {}
     if moment is not None:
         params["at"] = moment.text
-    return dict(await transport.ask("GET", name.path, params))
+    try:
+        return dict(await transport.ask("GET", name.path, params))
+    except NotFound as error:
+        if moment is None or str(error).startswith("the log ends"):
+            raise
+        what = f"iteration {iteration} of {name}" if iteration else f"{name}"
+        raise Failed(f"{what} was not there {moment.phrase}: `tracker replay {name}` tells when it came", 2) from error
 
 
 async def iterations_of(transport: Transport, name: RunName, moment: Moment | None = None) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from projections.files import views_files
-from tracker.audit.moment import local
+from tracker.audit.moment import counted, local
 from tracker.cli.files import reading, views_health
 from tracker.cli.screen import fields, print_json, size
 from tracker.cli.session import connect, directory, example, json_option, run, target_of, uri_option
@@ -26,17 +26,17 @@ def info(uri: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    log = f"{found['offset']:,} events" + (f", the last one recorded {local(found['recorded_at'])}" if found["offset"] else "")
+    log = counted(found["offset"], "event") + (f", the last one recorded {local(found['recorded_at'])}" if found["offset"] else "")
     common = {"digest": found["digest"], "views": _views(found)}
     fields(_server(target.uri, found, log) | common if served else _directory(found, log) | common, indent=0)
 
 
 def _directory(found: dict[str, Any], log: str) -> dict[str, Any]:
-    files, journals = found["blobs"], found["journals"]
+    journals = found["journals"]
     return {
         "directory": found["directory"] + (", in use" if found["in_use"] else ", not in use"),
         "log": f"{log}, {size(found['log_bytes'])}",
-        "artifacts": f"{files:,} file{'s' * (files != 1)}, {size(found['blobs_bytes'])}",
+        "artifacts": f"{counted(found['blobs'], 'file')}, {size(found['blobs_bytes'])}",
         "journals": f"{journals:,} not delivered yet, {size(found['journals_bytes'])}" if journals else "all delivered",
     }
 

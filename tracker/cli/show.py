@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from tracker.audit.escape import line
-from tracker.audit.moment import Moment, elapsed, local, plain
+from tracker.audit.moment import Moment, counted, elapsed, local, plain
 from tracker.cli.found import Looked, find_run, look
 from tracker.cli.items import RunName, run_argument
 from tracker.cli.screen import Column, fields, heading, note, print_json, safe, say, size, state, table
@@ -81,10 +81,10 @@ def _times(document: dict[str, Any], now: int) -> str:
     if document.get("user"):
         parts.append(f"by {line(document['user'])}")
     if document.get("children"):
-        parts.append(f"{document['children']} iteration" + ("s" if document["children"] > 1 else ""))
-    for count, what in (("late", "events after its end"), ("refused", "events refused"), ("missed", "events lost by its journal")):
+        parts.append(counted(document["children"], "iteration"))
+    for count, what in (("late", "after its end"), ("refused", "refused"), ("missed", "lost by its journal")):
         if document.get(count):
-            parts.append(f"{document[count]:,} {what}")
+            parts.append(f"{counted(document[count], 'event')} {what}")
     return ", ".join(parts)
 
 

@@ -11,6 +11,7 @@ import anyio
 import click
 
 from tracker.audit.escape import line
+from tracker.audit.moment import counted
 from tracker.cli.screen import Column, bars, print_json, safe, say, table
 from tracker.cli.session import example, json_option, run, target_of, uri_option
 from tracker.delivery import Report, deliver
@@ -110,10 +111,10 @@ def _print(reports: list[Report], living: int, place: Path) -> None:
             columns, [(safe(r.producer), f"{r.delivered:,}", f"{r.refused:,}", f"{sum(d.count for d in r.damages):,}") for r in delivered]
         )
     for damage in (damage for report in reports for damage in report.damages):
-        say(line(f"{damage.path} at byte {damage.position}: {damage.reason}, {damage.count} events cannot be read"), style="red")
+        say(line(f"{damage.path} at byte {damage.position}: {damage.reason}, {counted(damage.count, 'event')} cannot be read"), style="red")
     taken = sum(not report.uri for report in reports)
     if taken:
-        say(f"{taken} journal{'s were' if taken > 1 else ' was'} delivered by the process that writes the directory")
+        say(f"delivered by the process that writes the directory: {counted(taken, 'journal')}")
     if not reports:
-        left = f"; {living} journal{'s belong' if living > 1 else ' belongs'} to running jobs" if living else ""
+        left = f"; left to running jobs: {counted(living, 'journal')}" if living else ""
         say(f"nothing to deliver in {line(str(place))}{left}")
