@@ -1,4 +1,4 @@
-"""Flat cost: does an append get dearer, or the process bigger, as the log grows? BENCH_LENGTH sets the last length (default 1 million)."""
+"""Flat cost: does an append get dearer, or the process bigger, as the log grows? BENCH_LENGTH sets the last length (default 10 million)."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from events.log import EventLog
 from events.record import New
 from projections.views import Views
 
-LENGTH = int(os.environ.get("BENCH_LENGTH", "0")) or size(1_000_000, 20_000)
+LENGTH = int(os.environ.get("BENCH_LENGTH", "0")) or size(10_000_000, 20_000)
 
 
 async def one_by_one(log: EventLog, sequence: int, count: int) -> float:
@@ -31,7 +31,7 @@ async def _measure(directory: Path) -> tuple[list[tuple[int, float, float]], flo
     """(length, us per event in batches, us per single append) at each power of ten, and the largest resident size in MiB."""
     found, largest, singles = [], 0.0, 1
     async with engine(directory) as (log, views):
-        source, written, mark, spent, counted = batches(LENGTH * 2), 0, 10_000, 0.0, 0
+        source, written, mark, spent, counted = batches(LENGTH * 2), 0, 1_000, 0.0, 0
         while written < LENGTH:
             new = next(source)
             began = time.perf_counter()
