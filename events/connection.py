@@ -6,6 +6,7 @@ aiosqlite owns the thread, the queue and the futures; its public methods hop onc
 `_execute`. Stored bytes that SQLite cannot read are raised as Corrupt.
 """
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -69,6 +70,8 @@ async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: 
     """A connection to the database at `path` (or ":memory:"), which `setup` (SQL) prepares, in autocommit mode (see `transaction`).
     A reader can change nothing, and needs the file; when nobody writes it (`immutable`), not even a file appears beside it."""
     uri = _uri(path, write=write, immutable=immutable)
+    if write and path != MEMORY:
+        _create(path)
     setup = setup if write else f"{setup} PRAGMA query_only=ON;"
     inner = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     connection = Connection(inner, str(path))
@@ -85,6 +88,13 @@ def _uri(path: Path | str, *, write: bool, immutable: bool) -> str:
     if path == MEMORY:
         return "file::memory:"
     return f"{Path(path).absolute().as_uri()}?mode={'rwc' if write else 'ro'}{'&immutable=1' if immutable else ''}"
+
+
+def _create(path: Path | str) -> None:
+    """Make a new file nobody else's to read; those that SQLite makes beside it get its mode. One that exists is not opened: closing it
+    would drop the locks that SQLite has on it in this process."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def _boot() -> str:
 
 def _write(note: Path, text: str) -> None:
     fresh = note.with_name(note.name + ".new")
-    with fresh.open("w", encoding="ascii") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

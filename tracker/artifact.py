@@ -44,6 +44,8 @@ def log(
 ) -> tuple[Artifact, ArtifactLogged]:
     """Keep the bytes, if there are any to keep; returns the artifact and its event, not yet recorded. Blocks: for worker threads."""
     artifact = _described(item, described)
+    if body is None and local_path is None and not target_path and not artifact.uri:
+        raise InvalidRequest("log_artifact needs the content: a body, a local_path, or a target_path", field="body")
     source = Path(local_path) if local_path is not None and "://" not in str(local_path) else None
     if target_path:
         if "://" not in target_path and not PurePosixPath(target_path).is_absolute():

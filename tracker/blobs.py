@@ -5,13 +5,16 @@ that has a name is whole, whatever killed its writer. Nothing a client says beco
 done in worker threads.
 """
 
+import fcntl
 import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from tracker.errors import DigestMismatch, NotFound, TooLarge
@@ -29,11 +32,9 @@ class Blobs:
     def prepare(self) -> None:
         """Make the directories; remove what writers that died left behind."""
         temporary = self._path / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path.chmod(0o700)
-        for entry in temporary.iterdir():
-            if entry.is_file() and not entry.is_symlink():
-                entry.unlink()
+        for directory in (self._path, temporary):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sweep(temporary)
 
     async def size(self, digest: str) -> int | None:
         """The bytes a blob has, None when it is not here."""
@@ -42,16 +43,19 @@ class Blobs:
     async def put(self, digest: str, chunks: AsyncIterable[bytes], *, limit: int) -> int:
         """Keep the bytes that come in `chunks`; returns how many. Raises DigestMismatch or TooLarge, and then keeps nothing."""
         target = self._file(digest)
-        upload = await anyio.to_thread.run_sync(_Upload, self._path / "tmp")
+        with anyio.CancelScope(shield=True):  # whoever leaves at this moment must not leave an open file behind
+            draft = await anyio.to_thread.run_sync(Draft, self._path / "tmp")
         try:
             async for chunk in chunks:
-                if upload.size + len(chunk) > limit:
+                if draft.size + len(chunk) > limit:
                     raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
-                await anyio.to_thread.run_sync(upload.write, chunk)
-            await anyio.to_thread.run_sync(upload.finish, digest, target)
+                await anyio.to_thread.run_sync(draft.write, chunk)
+            if draft.digest != digest:
+                raise DigestMismatch(f"the bytes have sha256 {draft.digest}, not {digest}: nothing was kept", found=draft.digest)
+            await anyio.to_thread.run_sync(draft.finish, target)
         finally:
-            upload.discard()
-        return upload.size
+            draft.discard()
+        return draft.size
 
     async def put_file(self, digest: str, source: Path) -> int:
         """Keep a file of this machine, read once, never whole in memory."""
@@ -67,7 +71,8 @@ class Blobs:
 
     async def read(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to but without `end`. Raises NotFound."""
-        descriptor = await anyio.to_thread.run_sync(self._open, self._file(digest))
+        with anyio.CancelScope(shield=True):
+            descriptor = await anyio.to_thread.run_sync(self._open, self._file(digest))
         try:
             position = start
             while end is None or position < end:
@@ -100,27 +105,30 @@ class Blobs:
             raise NotFound(f"there is no blob {file.name}") from None
 
 
-class _Upload:
-    """One temporary file on its way to a name."""
+class Draft:
+    """A temporary file on its way to a name, hashed as it grows. It is locked while its writer lives, which tells it from what the dead
+    left."""
 
     def __init__(self, directory: Path) -> None:
-        self._descriptor, path = tempfile.mkstemp(dir=directory)
-        self._path = Path(path)
+        self._descriptor, self._path = _locked_draft(directory)
         self._hash = hashlib.sha256()
         self.size = 0
 
+    @property
+    def digest(self) -> str:
+        """The sha256 of what was written."""
+        return self._hash.hexdigest()
+
     def write(self, chunk: bytes) -> None:
+        """Append bytes."""
         view = memoryview(chunk)
         self._hash.update(view)
         self.size += len(view)
         while view:
             view = view[os.write(self._descriptor, view) :]
 
-    def finish(self, digest: str, target: Path) -> None:
-        """Give the file its name, durably. An equal blob that is there already stays."""
-        found = self._hash.hexdigest()
-        if found != digest:
-            raise DigestMismatch(f"the bytes have sha256 {found}, not {digest}: nothing was kept", found=found)
+    def finish(self, target: Path) -> None:
+        """Give the file its name, durably. An equal file that is there already stays."""
         os.fsync(self._descriptor)
         target.parent.mkdir(mode=0o700, exist_ok=True)
         try:
@@ -131,9 +139,38 @@ class _Upload:
             _sync_directory(directory)
 
     def discard(self) -> None:
-        """Close and remove the temporary name; the blob, when it got one, stays."""
+        """Close and remove the temporary name; the file, when it got another one, stays."""
+        self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
-        self._path.unlink()
+
+
+def _locked_draft(directory: Path) -> tuple[int, Path]:
+    """A new file under a lock, and its path."""
+    while True:
+        descriptor, path = tempfile.mkstemp(dir=directory)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(path)
+        os.close(descriptor)  # taken for a dead one's before it was locked
+
+
+def sweep(directory: Path) -> None:
+    """Remove the drafts of writers that died."""
+    for entry in directory.iterdir():
+        if entry.is_file() and not entry.is_symlink():
+            with suppress(FileNotFoundError):
+                _remove_unlocked(entry)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 File descriptors 1 and 2 are led into pipes; a thread reads these, passes each byte on to where it was going, and records it. Bytes that
 come within a moment make one event. `stop` leads the descriptors back. Children that still hold a pipe go on being read and passed on.
-Text of a `sys.stdout` that is not descriptor 1 (a notebook's) does not come by here.
+A `sys.stdout` or `sys.stderr` that leads to neither (a notebook's, or one that was replaced) has its text recorded as it is written.
 """
 
 import io
@@ -11,8 +11,9 @@ import selectors
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, TextIO
 
 LINGER = 0.02  # seconds in which output gathers into one event
 CHUNK = 64 * 1024
@@ -34,6 +35,7 @@ class Capture:
         self._saved: dict[int, int] = {}  # descriptor -> duplicate of where it led
         self._pipes: dict[int, int] = {}  # reading end -> descriptor
         self._buffering: list[tuple[io.TextIOWrapper, bool]] = []
+        self._echoes: list[_Echo] = []
         self._stop_reading, self._stop = os.pipe()
         _flush()
         for fd in SOURCES:
@@ -53,6 +55,9 @@ class Capture:
         _flush()
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
+        for echo in self._echoes:
+            if getattr(sys, echo.source) is echo:
+                setattr(sys, echo.source, echo.stream)
         for stream, before in self._buffering:
             with suppress(OSError, ValueError, AttributeError):
                 stream.reconfigure(line_buffering=before)
@@ -71,13 +76,15 @@ class Capture:
         self._pipes[reading] = fd
 
     def _make_live(self) -> None:
-        """Have Python's own streams pass on each line, as they would to a terminal."""
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError, AssertionError):
-                if stream.fileno() in self._saved:
-                    assert isinstance(stream, io.TextIOWrapper)
-                    self._buffering.append((stream, stream.line_buffering))
-                    stream.reconfigure(line_buffering=True)
+        """Have Python's own streams pass on each line, as they would to a terminal; and listen to those that are none of ours."""
+        for source in SOURCES.values():
+            stream = getattr(sys, source)
+            if isinstance(stream, io.TextIOWrapper) and _descriptor(stream) in self._saved:
+                self._buffering.append((stream, stream.line_buffering))
+                stream.reconfigure(line_buffering=True)
+            elif stream is not None and _descriptor(stream) not in self._saved:
+                self._echoes.append(_Echo(stream, source, self._write))
+                setattr(sys, source, self._echoes[-1])
 
     def _read(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -129,6 +136,39 @@ class Capture:
                         selector.unregister(key.fd)
                         os.close(key.fd)
                         del self._pipes[key.fd]
+
+
+class _Echo:
+    """A text stream whose text is recorded, too."""
+
+    def __init__(self, stream: TextIO, source: str, write: Write) -> None:
+        self.stream, self.source, self._record = stream, source, write
+
+    def write(self, text: str) -> int:
+        """Write to the stream, then record."""
+        written = self.stream.write(text)
+        if text:
+            with suppress(Exception):  # the job's print must not fail for our reasons
+                data = text.encode("utf-8", "replace")
+                for start in range(0, len(data), CHUNK):
+                    self._record(data[start : start + CHUNK], self.source)
+        return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _descriptor(stream: TextIO) -> int:
+    """The descriptor a stream writes to, -1 when there is none."""
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return -1
 
 
 def _tee(fd: int, data: bytes) -> None:

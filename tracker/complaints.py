@@ -16,10 +16,19 @@ class Complaints:
         """Warn, unless this kind of trouble is known already."""
         if kind not in self._said:
             self._said.add(kind)
-            logger.warning("tracker (%s): %s", self._uri, text)
+            self._tell(text)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is trouble that is not over."""
+        return bool(self._said)
 
     def over(self, kind: str, text: str) -> None:
         """The trouble of this kind has ended; say so to whom had heard of it."""
         if kind in self._said:
             self._said.discard(kind)
-            logger.warning("tracker (%s): %s", self._uri, text)
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        about = "" if self._uri in text else f" ({self._uri})"
+        logger.warning("tracker%s: %s", about, text)

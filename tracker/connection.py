@@ -91,8 +91,13 @@ class Connection:
             with suppress(TimeoutError):
                 self._portal.submit(self._sender.close()).result(CLOSING)
         acknowledged = self._sender.acknowledged if self._sender else 0
-        left = self.recorder.written - acknowledged
         self.recorder.close(acknowledged)
+        left, missing = self.recorder.written - acknowledged, self.recorder.missing
+        if missing:
+            print(
+                f"tracker: {missing} events for {self.target.uri} are lost: no journal could be written in {self.recorder.directory}",
+                file=sys.stderr,
+            )
         if left > 0:
             command = f"tracker sync --uri {self.target.uri}"
             print(

@@ -14,7 +14,7 @@ import traceback as tracebacks
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from copy import deepcopy
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import anyio.to_thread
 import msgspec
@@ -92,6 +92,7 @@ class Context(Known):
         self._stream = f"run/{project}/{uid}".encode()
         self.children: list[Context] = []
         self._known_children = 0  # iterations of earlier attempts
+        self._resumed = False
         self._pid = os.getpid()
         self._prepare = prepare
         self._capture: Capture | None = None
@@ -110,6 +111,10 @@ class Context(Known):
     @log_level.setter
     def log_level(self, level: str) -> None:
         self._logger.level = level
+
+    def set_logger_stream(self, stream: TextIO | None) -> None:
+        """Have the logger write to this text stream instead of stderr, and into the run's console; None is stderr again."""
+        self._logger.redirect(stream)
 
     @property
     def captured(self) -> bool:
@@ -334,6 +339,10 @@ class Context(Known):
         if isinstance(error, BaseException) and not hasattr(sys, "ps1"):
             self.end(error)
         else:
+            if self.alive and not self._resumed and not hasattr(sys, "ps1"):
+                self.connection.recorder.complaints.say(
+                    "left", f"run {self._project}/{self._uid} was left {self.state}: work in a `with` block, or call commit(completed=True)"
+                )
             self.leave("exit")
 
     def record_console(self, data: bytes, source: str) -> None:
@@ -356,7 +365,7 @@ class Context(Known):
 
     def resume(self, memory: Memory, *, name: str, children: int) -> None:
         """Take over what earlier attempts left."""
-        self.memory, self._name, self._known_children = memory, name, children
+        self.memory, self._name, self._known_children, self._resumed = memory, name, children, True
 
     def _complete(self) -> None:
         if self.alive:
@@ -370,8 +379,8 @@ class Context(Known):
 
     async def _acknowledged(self) -> bool:
         stored = await asyncio.wrap_future(self.connection.flush())
-        if not stored:
-            recorder = self.connection.recorder
+        recorder = self.connection.recorder
+        if not stored and not recorder.complaints.open:
             recorder.complaints.say("commit", f"not acknowledged yet; events are kept in {recorder.directory} until they can be delivered")
         return stored
 

@@ -7,6 +7,7 @@ from an older copy) gets placeholders for what is gone here. Files that artifact
 
 import base64
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Reopen(Exception):
-    """Said by a sink that should be closed and opened again, because what it can do has changed."""
+    """Said by a sink that should be closed and opened again, because what it can do has changed; with a text, if a person should know."""
 
 
 class Sink(Protocol):
@@ -56,8 +57,8 @@ class Sink(Protocol):
 class Shipper:
     """Sends pieces into a sink, whatever it thinks of single events."""
 
-    def __init__(self, transport: Sink, directory: Path) -> None:
-        self._transport, self._directory = transport, directory
+    def __init__(self, transport: Sink, directory: Path, uri: str) -> None:
+        self._transport, self._directory, self._uri = transport, directory, uri  # the target's, as the journal names it
         self.refused = 0
 
     async def ship(self, pieces: list[Piece]) -> int:
@@ -127,14 +128,19 @@ class Shipper:
                 continue
             for event in msgspec.msgpack.decode(array_head(piece.count) + piece.events):
                 digest = event.get("digest") if event.get("type") == "artifact.logged" else None
-                if digest and (staged := staged_path(self._directory, check_digest(digest, "digest"))).exists():
+                if digest and (staged := staged_path(self._directory, self._uri, check_digest(digest, "digest"))).exists():
                     await self._transport.put_blob(digest, staged)
                     staged.unlink(missing_ok=True)
 
 
-def staged_path(directory: Path, digest: str) -> Path:
-    """Where the bytes of an artifact wait beside the journals for their upload."""
-    return directory / "blobs" / digest
+def staging(directory: Path) -> Path:
+    """Where bytes of artifacts wait beside the journals for their upload."""
+    return directory / "blobs"
+
+
+def staged_path(directory: Path, uri: str, digest: str) -> Path:
+    """Where the bytes of an artifact wait for their upload to a target: one that has them says nothing about another."""
+    return staging(directory) / hashlib.sha256(uri.encode()).hexdigest()[:16] / digest
 
 
 def _refused(was: str, reason: str, time: int) -> bytes:
@@ -206,7 +212,7 @@ async def deliver(journal: Path, transport: Sink, *, progress: Callable[[int], N
             return None
         reader = JournalReader(segments[0])
         report = Report(producer=producer, uri=reader.header.uri)
-        shipper = Shipper(transport, journal.parent)
+        shipper = Shipper(transport, journal.parent, report.uri)
         try:
             while pieces := reader.read(dead=True):
                 for request in requests(pieces):

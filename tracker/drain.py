@@ -59,7 +59,7 @@ class Drain:
             return 0
         count = 0
         with claim(segments[-1]) as dead:
-            shipper = Shipper(self._door, self._directory)
+            shipper = Shipper(self._door, self._directory, reader.header.uri)
             try:
                 while pieces := reader.read(dead=dead):
                     for request in requests(pieces):

@@ -1,6 +1,8 @@
 """Recording to, and asking, a server over HTTP. One pooled session; bodies are msgpack."""
 
 import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tracker.errors import Unreachable, from_wire
+from tracker.errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthorized, Unreachable, from_wire
 from tracker.journal_reader import Piece
 from tracker.settings import Settings, Target
 from tracker.wire import MSGPACK
@@ -30,7 +32,10 @@ class Http:
     async def send(self, pieces: Sequence[Piece]) -> int:
         """Record events in order, exactly once; returns the log's offset that holds all of them."""
         batches = [{"stream": p.stream, "producer": p.producer, "sequence": p.sequence, "events": p.array()} for p in pieces]
-        reply = await self.ask("POST", "/v1/events", body={"batches": batches})
+        try:
+            reply = await self.ask("POST", "/v1/events", body={"batches": batches})
+        except (NotFound, MethodNotAllowed) as error:
+            raise Unreachable(f"{self._base} is not the address of a tracker ({error})") from error
         return int(reply["offset"])
 
     async def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: Any = None) -> Any:
@@ -84,10 +89,10 @@ class Http:
         try:
             async with self._session.request(method, self._url(path), allow_redirects=False, **options) as response:
                 if response.status >= 300:
-                    raise await _error(response)
+                    raise await _error(response, self._base)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"{self._base} does not answer ({type(error).__name__}: {error})".replace(": )", ")")) from error
+            raise Unreachable(f"{self._base} does not answer ({_cause(error)})") from error
 
     def _url(self, path: str) -> "aiohttp.typedefs.StrOrURL":
         from yarl import URL
@@ -95,16 +100,29 @@ class Http:
         return URL(self._base + path, encoded=True)
 
 
-async def _error(response: aiohttp.ClientResponse) -> Exception:
+def _cause(error: Exception) -> str:
+    """What went wrong, in the words of the system where there are any."""
+    system = getattr(error, "os_error", error)
+    if isinstance(system, TimeoutError):
+        return "timed out"
+    if isinstance(system, OSError) and system.errno and not isinstance(system, (socket.gaierror, ssl.SSLError)):
+        return os.strerror(system.errno)
+    return str(getattr(system, "strerror", "") or system or type(system).__name__)
+
+
+async def _error(response: aiohttp.ClientResponse, base: str) -> Exception:
     content = await response.content.read(65536)
     try:
         packed = response.content_type != "application/json"
         error = (msgspec.msgpack if packed else msgspec.json).decode(content)["error"]
         code, message, detail = str(error["code"]), str(error["message"]), dict(error.get("detail") or {})
     except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-        code, message, detail = "", f"the server answered {response.status} {response.reason}", {}
+        code, message, detail = "", f"{base} answered {response.status} {response.reason}: is it a tracker?", {}
     if after := response.headers.get("Retry-After", ""):
         detail.setdefault("retry_after", float(after) if after.isdigit() else 1.0)
+    if code == Unauthorized.code:
+        sent = "Authorization" in response.request_info.headers
+        message = f"{base}: the token in TRACKER_TOKEN is not valid" if sent else f"{base} wants a token: put one into TRACKER_TOKEN"
     return from_wire(response.status, code, message, detail)
 
 
@@ -123,6 +141,8 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 @asynccontextmanager
 async def open_http(target: Target, settings: Settings) -> AsyncIterator[Http]:
     """A transport to a server. Nothing is sent yet."""
+    if not (settings.token.isascii() and settings.token.isprintable()):
+        raise InvalidRequest("the token in TRACKER_TOKEN holds characters that no token has, a line break perhaps", field="TRACKER_TOKEN")
     headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=ANSWER)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, auto_decompress=True, trust_env=False) as session:

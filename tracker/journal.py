@@ -14,6 +14,8 @@ import socket
 import struct
 import time
 import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,6 +50,12 @@ def segment_path(directory: Path, producer: str, segment: int) -> Path:
     return directory / f"{producer}.{segment:06d}{SUFFIX}"
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory, and the ones above it that are missing, nobody else's to look into."""
+    for missing in reversed([path for path in (directory, *directory.parents) if not path.exists()]):
+        missing.mkdir(exist_ok=True, mode=0o700)
+
+
 class Journal:
     """The writing side. Not thread-safe: the recorder's lock is around every call but `sync`. Calls that fail with OSError
     leave the journal as it was, so they can be tried again."""
@@ -62,7 +70,7 @@ class Journal:
         self._closed_segments: list[tuple[int, Path]] = []  # (last sequence, path) of full segments, oldest first
         self.dirty = False
         self._fd = -1
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(directory)
         self._open_segment()
 
     @property
@@ -106,6 +114,16 @@ class Journal:
             finally:
                 os.close(fd)
 
+    def restore(self) -> bool:
+        """Write the segment anew under its name, from what is still held open, if somebody deleted it; whether that was so."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(self.path.stat(), os.fstat(self._fd)):
+                return False
+        make_private(self.directory)
+        deleted, self._fd = self._fd, _create(self.path, self._content())
+        self._retired.append(deleted)
+        return True
+
     def acknowledge(self, sequence: int) -> None:
         """Unlink the full segments whose events are all stored at the target."""
         while self._closed_segments and self._closed_segments[0][0] <= sequence:
@@ -136,7 +154,6 @@ class Journal:
         self._retired.append(previous)
 
     def _open_segment(self) -> None:
-        """Create the next segment under a temporary name; it appears in the directory whole, synced and locked."""
         header = Header(
             producer=self.producer,
             uri=self.uri,
@@ -150,20 +167,32 @@ class Journal:
         packed = msgspec.msgpack.encode(header)
         head = MAGIC + struct.pack("<II", len(packed), zlib.crc32(packed)) + packed
         path = segment_path(self.directory, self.producer, header.segment)
-        draft = path.with_suffix(".new")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.write(fd, head) != len(head):
+        self._fd, self._size, self._segment = _create(path, [head]), len(head), header.segment
+
+    def _content(self) -> Iterator[bytes]:
+        position = 0
+        while chunk := os.pread(self._fd, MAX_FRAME, position):
+            position += len(chunk)
+            yield chunk
+
+
+def _create(path: Path, content: Iterable[bytes]) -> int:
+    """Write a segment under a temporary name; it appears in the directory whole, synced and locked. Returns its descriptor."""
+    draft = path.with_suffix(".new")
+    fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for part in content:
+            if os.write(fd, part) != len(part):
                 _cut_short()
-            os.fsync(fd)
-            draft.rename(path)
-            _sync_directory(self.directory)
-        except BaseException:
-            os.close(fd)
-            draft.unlink(missing_ok=True)
-            raise
-        self._fd, self._size, self._segment = fd, len(head), header.segment
+        os.fsync(fd)
+        draft.rename(path)
+        _sync_directory(path.parent)
+    except BaseException:
+        os.close(fd)
+        draft.unlink(missing_ok=True)
+        raise
+    return fd
 
 
 def _cut_short() -> NoReturn:

@@ -141,6 +141,8 @@ class JournalReader:
                 return pieces
             if not data:
                 if not ended:
+                    if self._reopen():
+                        continue
                     return []
                 if placeholders := self._enter(after):
                     return placeholders
@@ -156,6 +158,18 @@ class JournalReader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _reopen(self) -> bool:
+        """Whether the segment was deleted, and written anew by its producer; the new file is read on from the same place."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        same = os.path.samestat(os.fstat(fd), os.fstat(self._fd))
+        if not same:
+            fd, self._fd = self._fd, fd
+        os.close(fd)
+        return not same
 
     def _enter(self, path: Path) -> list[Piece]:
         """Begin a segment; placeholders for the events between it and the one before."""

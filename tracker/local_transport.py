@@ -5,6 +5,7 @@ without a wire. The others follow: their journals lie where the holder looks for
 log what of theirs has arrived. When the lease falls free, a follower asks to be opened again, and becomes the holder.
 """
 
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -69,13 +70,27 @@ class Local:
 class Holder(Local):
     """This process writes the directory."""
 
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._path = app.settings.data / "log.db"
+        self._log = self._path.stat()
+
     async def send(self, pieces: Sequence[Piece]) -> int:
         """Record events in order, exactly once; returns the log's offset that holds all of them."""
         if self.app.ended.is_set():
             raise Reopen
+        if not self._there():
+            raise Reopen(f"{self.app.settings.data} was deleted under the job; it begins anew with what the journal still has")
         batches = [{"stream": p.stream, "producer": p.producer, "sequence": p.sequence, "events": p.array()} for p in pieces]
         request = decode_record(msgspec.msgpack.encode({"batches": batches}), MSGPACK)
         return (await record(self.app, request, OWNER.name)).offset
+
+    def _there(self) -> bool:
+        """Whether the log we write is still the one that others would open."""
+        try:
+            return os.path.samestat(self._path.stat(), self._log)
+        except OSError:
+            return False
 
     async def beat(self, producer: str, runs: Sequence[tuple[str, str]]) -> float:  # noqa: ARG002 - no lease is kept by producer
         """Say that these runs (project, uid) are alive."""

@@ -1,6 +1,7 @@
 """Getting a context: the one there is, a new run, or another attempt at an old one."""
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +29,7 @@ def get_or_create_ctx(
     parameters: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
-    uri: str = "",
+    uri: str | os.PathLike[str] = "",
     parent: str = "",
     capture: bool = False,
 ) -> Context:
@@ -42,17 +43,20 @@ def get_or_create_ctx(
     known = ambient.current()
     if known is not None and name in ("", known.name) and project in ("", known.project) and uid in ("", known.uid):
         return known
-    project = check_name(project or DEFAULT_PROJECT, "project")
-    name = check_key(name or "run", "name")
+    project = check_name(str(project or DEFAULT_PROJECT), "project")
+    name = check_key(str(name or "run"), "name")
     memory = Memory(
-        parameters=plain_dict(parameters, "parameters"), labels=texts_of(labels), annotations=texts_of(annotations), state=RUNNING
+        state=RUNNING,
+        parameters=plain_dict(parameters, "parameters"),
+        labels=texts_of(labels, "labels"),
+        annotations=texts_of(annotations, "annotations"),
     )
-    connection = PROCESS.connection(uri)
+    connection = PROCESS.connection(str(uri))
     resumed = bool(uid)
     context = Context(
         connection,
         project=project,
-        uid=check_name(uid, "uid") if resumed else new_id(),
+        uid=check_name(str(uid), "uid") if resumed else new_id(),
         name=name,
         memory=memory,
         prepare=_Resuming(capture, parent) if resumed else None,

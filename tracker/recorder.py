@@ -48,18 +48,15 @@ class Recorder:
     def _fresh(self) -> None:
         self.producer = new_id()
         self.journal: Journal | None = None
-        self.runs: dict[
-            tuple[str, str], Callable[[], None]
-        ] = {}  # (project, uid) of runs active here, and what their end with the process is
+        self.runs: dict[tuple[str, str], Callable[[], None]] = {}  # (project, uid) of runs active here, and how they end with the process
         self._lock = threading.RLock()
         self._busy = False
         self._deferred: list[Entry] = []  # said by a signal handler in the middle of a call
-        self._held: list[
-            Entry | Counter[bytes]
-        ] = []  # said while the journal could not be written; counts by stream where there was no room
+        # said while the journal could not be written; counts by stream where there was no room
+        self._held: list[Entry | Counter[bytes]] = []
         self._held_bytes = 0
         self._reason = ""
-        self._complaint = ""
+        self._complaint: tuple[str, str] | None = None  # kind and text
         self._retry_at = 0.0
         self._synced_at = 0.0
 
@@ -72,6 +69,11 @@ class Recorder:
     def troubled(self) -> bool:
         """Whether events wait in memory because the journal cannot be written."""
         return bool(self._held)
+
+    @property
+    def missing(self) -> int:
+        """How many events were said and are not in the journal."""
+        return sum(sum(entry.values()) if isinstance(entry, Counter) else entry[1] for entry in self._held)
 
     @property
     def unsynced(self) -> bool:
@@ -108,26 +110,20 @@ class Recorder:
 
     def retry(self) -> None:
         """Try again to write what waits in memory."""
-        with self._lock:
-            if not self._busy and self._held:
-                self._retry_at = 0.0
-                self._busy = True
-                try:
-                    self._release()
-                finally:
-                    self._busy = False
-        self.wake()
+        if self._held:
+            self._retry_at = 0.0
+            self._exclusively(self._release)
 
     def sync(self) -> None:
-        """Make what was recorded survive a power cut, if the disk lets us."""
+        """Make what was recorded survive a power cut, if the disk lets us; and the deletion of the journal, if somebody did that."""
         self._synced_at = time.monotonic()
-        if self.troubled:
-            self.retry()
-        if self.journal is not None:
-            try:
+        self.retry()
+        try:
+            if self.journal is not None:
+                self._exclusively(self._restore)
                 self.journal.sync()
-            except OSError as error:
-                self.complaints.say("journal", f"the journal in {self.directory} cannot be synced ({error}); the job goes on")
+        except OSError as error:
+            self.complaints.say("sync", f"the journal in {self.directory} cannot be synced ({error}); the job goes on")
 
     def settle(self) -> None:
         """`sync`, for the end of a run; runs that end in quick succession share the sync that the sender does a moment later."""
@@ -136,6 +132,8 @@ class Recorder:
 
     def close(self, acknowledged: int) -> None:
         """Close the journal; the file goes when all in it is acknowledged."""
+        if acknowledged < self.written:
+            self.sync()
         with self._lock:
             if self.journal is not None:
                 self.journal.close(acknowledged)
@@ -147,6 +145,28 @@ class Recorder:
             self.journal.abandon()
         self.parent, self.wake = self.producer, _nobody
         self._fresh()
+
+    def _exclusively(self, work: Callable[[], object]) -> None:
+        """Work on the journal; what a signal handler says meanwhile comes after it."""
+        before = self.written
+        with self._lock:
+            if self._busy:
+                return
+            self._busy = True
+            try:
+                work()
+                while self._deferred:
+                    self._keep(*self._deferred.pop(0))
+            finally:
+                self._busy = False
+        if self._complaint:
+            self._complain()
+        if self.written > before:
+            self.wake()
+
+    def _restore(self) -> None:
+        if self.journal is not None and self.journal.restore():
+            self._complaint = "deleted", f"the journal was deleted from {self.directory} under the job; it is written anew, nothing is lost"
 
     def _keep(self, stream: bytes, count: int, events: bytes) -> None:
         """Write, after what waits in memory; or hold."""
@@ -203,12 +223,13 @@ class Recorder:
     def _trouble(self, error: OSError) -> None:
         self._retry_at = time.monotonic() + RETRY
         self._reason = f"the journal could not be written: {os.strerror(error.errno) if error.errno else error}"
-        self._complaint = f"the journal in {self.directory} cannot be written ({error}); the job goes on"
+        self._complaint = "journal", f"the journal in {self.directory} cannot be written ({error}); the job goes on, events wait in memory"
 
     def _complain(self) -> None:
         # Outside the lock: stderr may be a pipe that is emptied by a thread which records.
-        text, self._complaint = self._complaint, ""
-        self.complaints.say("journal", text)
+        if (complaint := self._complaint) is not None:
+            self._complaint = None
+            self.complaints.say(*complaint)
 
 
 def _droppable(events: bytes) -> bool:

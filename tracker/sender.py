@@ -12,8 +12,10 @@ from collections.abc import Callable
 import anyio
 import anyio.to_thread
 
-from tracker.delivery import Reopen, Shipper, deliver, requests
-from tracker.errors import Unreachable
+from events.errors import Overloaded
+from tracker.blobs import sweep
+from tracker.delivery import Reopen, Shipper, deliver, requests, staging
+from tracker.errors import Unavailable, Unreachable
 from tracker.journal_reader import JournalReader, is_alive, read_header, scan
 from tracker.recorder import SYNC, Recorder
 from tracker.settings import Settings, Target
@@ -44,8 +46,9 @@ class Sender:
         self._retry = anyio.Event()  # the process ends: do not pause
         self._reader: JournalReader | None = None
         self._failures = 0  # since the last answer
-        self._absences = 0  # tries that found nobody, ever
+        self._absences = 0  # tries that found nobody who could help, ever
         self._closing = False
+        self._reopen = False  # the transport said that it should be opened again
         self._work: anyio.CancelScope | None = None
         self.closed = anyio.Event()
 
@@ -67,12 +70,14 @@ class Sender:
                 with anyio.CancelScope() as self._work:
                     await self._serve(transport)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job goes on, and what it says is kept
+            if self._reopen:  # whatever closing it said
+                self._reopen = False
+                return
             cause: BaseException = error
             while isinstance(cause, BaseExceptionGroup):
                 cause = cause.exceptions[0]
-            if not isinstance(cause, Reopen):
-                with anyio.CancelScope() as self._work:
-                    await self._pause(cause)
+            with anyio.CancelScope() as self._work:
+                await self._pause(cause)
 
     async def close(self) -> None:
         """End all work, close the transport as it should be closed, and return when that is done."""
@@ -83,15 +88,17 @@ class Sender:
 
     async def flush(self, timeout: float) -> bool:
         """Wait until all that is recorded now is stored at the target; False when that takes longer, or the target turns out to be away."""
+        if self._recorder.troubled:
+            await anyio.to_thread.run_sync(self._recorder.retry)
         sequence, absences = self._recorder.written, self._absences
         self._hurry.set()
         self._woken()
         with anyio.move_on_after(timeout):
-            while self.acknowledged < sequence or self._recorder.troubled:
+            while self.acknowledged < sequence:
                 if self._absences > absences:
                     return False
                 await self._progress.wait()
-            return True
+            return not self._recorder.troubled
         return False
 
     async def ready(self, timeout: float) -> Transport:
@@ -128,15 +135,19 @@ class Sender:
 
     async def _ship(self, transport: Transport) -> None:
         if self._reader is None:
+            await anyio.to_thread.run_sync(self._recorder.sync)  # so that the journal is where it should be
             (first, *_) = scan(self._recorder.directory)[self._recorder.producer]
             self._reader = JournalReader(first)
         try:
-            shipper = Shipper(transport, self._recorder.directory)
+            shipper = Shipper(transport, self._recorder.directory, self._recorder.uri)
             while pieces := self._reader.read():
                 for request in requests(pieces):
                     self.offset = max(self.offset, await shipper.ship(request))
                     self._acknowledge(request[-1].last)
-        except BaseException:
+        except BaseException as error:
+            self._reopen = isinstance(error, Reopen)
+            if self._reopen and error.args:
+                self._recorder.complaints.say("gone", str(error))
             self._reader.close()
             self._reader = None  # begin again at the first event not yet acknowledged
             raise
@@ -167,12 +178,14 @@ class Sender:
         self._dirty.set()
 
     async def _pause(self, error: BaseException) -> None:
-        self.reachable = False
         self._failures += 1
-        self._absences += isinstance(error, (Unreachable, OSError, TimeoutError))
+        if not isinstance(error, (Overloaded, Unavailable)) or isinstance(error, Unreachable):
+            self.reachable = False
+            self._absences += 1
         self._advance()
         what = str(error) or type(error).__name__
-        self._recorder.complaints.say("sending", f"{what}; events are kept in {self._recorder.directory} until they can be delivered")
+        if not self._recorder.troubled:  # else a person has heard of the journal, which comes first
+            self._recorder.complaints.say("sending", f"{what}; events are kept in {self._recorder.directory} until they can be delivered")
         longest = min(LONGEST_PAUSE, 0.2 * 2 ** min(self._failures, 10))
         asked = float(getattr(error, "retry_after", 0.0))
         with anyio.move_on_after(max(asked, random.uniform(longest / 2, longest))):
@@ -202,6 +215,8 @@ class Sender:
         """Deliver what dead processes left here for the same target."""
         async with self._orphans:
             await self._deliver_dead(transport)
+            if (drafts := staging(self._recorder.directory) / "tmp").exists():
+                await anyio.to_thread.run_sync(sweep, drafts)
 
     async def _deliver_dead(self, transport: Transport) -> None:
         for segments in scan(self._recorder.directory).values():

@@ -4,6 +4,7 @@ A target says where runs are recorded: a data directory (this process opens it, 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,9 @@ from tracker.errors import InvalidRequest
 
 DEFAULT_URI = "./tracker-data"
 DEFAULT_PORT = 8137
+
+
+_HOST_PORT = re.compile(r"[A-Za-z0-9.-]+:\d{1,5}/?")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -95,6 +99,8 @@ def parse_target(uri: str) -> Target:
     if not separator:
         if not uri or "\x00" in uri:
             raise InvalidRequest("the tracking URI is empty or holds a NUL: give a directory or an http:// URL", field="uri")
+        if _HOST_PORT.fullmatch(uri):
+            raise InvalidRequest(f"is {uri!r} a server? then write http://{uri}; a directory of this name is ./{uri}", field="uri")
         return Target("directory", str(Path(uri).expanduser().absolute()))
     if scheme.lower() == "file":
         parts = urlsplit(uri)
@@ -106,7 +112,7 @@ def parse_target(uri: str) -> Target:
 
 def _server(uri: str, scheme: str) -> Target:
     if scheme not in ("http", "https"):
-        raise InvalidRequest(f"the tracking URI has scheme {scheme!r}: use a directory, http:// or https://", field="uri")
+        raise InvalidRequest(f"the tracking URI {uri!r} has scheme {scheme!r}: use a directory, http:// or https://", field="uri")
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port

@@ -4,15 +4,15 @@ For a data directory they go straight among its blobs. For a server they are sta
 the sender before the event that names them. Either way they are on disk, under their digest, before the event is recorded.
 """
 
-import hashlib
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tracker.blobs import Draft
 from tracker.connection import Connection
+from tracker.delivery import staged_path, staging
 from tracker.errors import InvalidRequest
+from tracker.journal import make_private
 
 CHUNK = 1024 * 1024
 
@@ -38,30 +38,19 @@ def open_content(body: Any, local_path: Path | None) -> BinaryIO:
 
 def keep(connection: Connection, content: BinaryIO) -> tuple[str, int]:
     """Copy the content to where it waits or stays; returns its sha256 and size. Blocks: for worker threads. Raises OSError."""
-    if connection.local:
-        root = connection.target.path / "blobs"
-        work = root / "tmp"
-    else:
-        root = work = connection.recorder.directory / "blobs"
-    work.mkdir(parents=True, exist_ok=True, mode=0o700)
-    digest, size = hashlib.sha256(), 0
-    fd, draft = tempfile.mkstemp(dir=work, prefix="draft-")
+    drafts = connection.target.path / "blobs" / "tmp" if connection.local else staging(connection.recorder.directory) / "tmp"
+    make_private(drafts)
+    draft = Draft(drafts)
     try:
-        with os.fdopen(fd, "wb", buffering=0) as file:
-            while chunk := content.read(CHUNK):
-                if not isinstance(chunk, bytes):
-                    raise InvalidRequest("the artifact's file was opened as text: open it with mode 'rb'", field="body")
-                digest.update(chunk)
-                size += len(chunk)
-                view = memoryview(chunk)
-                while view:
-                    view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        name = digest.hexdigest()
-        home = root / name[:2] / name if connection.local else root / name
-        home.parent.mkdir(exist_ok=True, mode=0o700)
-        if not home.exists():
-            Path(draft).rename(home)
+        while chunk := content.read(CHUNK):
+            if not isinstance(chunk, bytes):
+                raise InvalidRequest("the artifact's file was opened as text: open it with mode 'rb'", field="body")
+            draft.write(chunk)
+        if connection.local:
+            home = drafts.parent / draft.digest[:2] / draft.digest
+        else:
+            home = staged_path(connection.recorder.directory, connection.recorder.uri, draft.digest)
+        draft.finish(home)
     finally:
-        Path(draft).unlink(missing_ok=True)
-    return name, size
+        draft.discard()
+    return draft.digest, draft.size

@@ -7,7 +7,7 @@ while the caller's thread waits for their result.
 import os
 from collections.abc import Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TextIO, TypeVar
 
 from tracker import context as aio
 from tracker import opening
@@ -100,6 +100,10 @@ class Context:
     @log_level.setter
     def log_level(self, level: str) -> None:
         self._context.log_level = level
+
+    def set_logger_stream(self, stream: TextIO | None) -> None:
+        """Have the logger write to this text stream instead of stderr, and into the run's console; None is stderr again."""
+        self._context.set_logger_stream(stream)
 
     @property
     def captured(self) -> bool:
@@ -225,7 +229,7 @@ def get_or_create_ctx(
     parameters: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
-    uri: str = "",
+    uri: str | os.PathLike[str] = "",
     parent: str = "",
     capture: bool = False,
 ) -> Context:

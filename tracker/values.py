@@ -28,8 +28,15 @@ _known_keys: set[str] = set()  # keys that passed; training loops say the same f
 
 def key_of(key: Any) -> str:
     """A key as events have it. Raises InvalidRequest."""
-    if key in _known_keys:
-        return str(key)
+    try:
+        if key in _known_keys:
+            return str(key)
+    except TypeError:  # not hashable: no key either
+        pass
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if not isinstance(key, (str, int, float)):
+        raise InvalidRequest(f"a key is text, not {type(key).__name__}", field="key")
     text = check_key(str(key), "key")
     if len(_known_keys) < 10_000:
         _known_keys.add(text)
@@ -52,6 +59,8 @@ def step_of(step: Any) -> int:
     """A step as a 64-bit integer. Raises InvalidRequest."""
     try:
         number = int(step)
+        if number != step and not isinstance(step, str):
+            raise InvalidRequest(f"a step must be a whole number, not {step!r}", field="step")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidRequest(f"a step must be an integer: {error}", field="step") from None
     if not -_INT64 <= number < _INT64:
@@ -85,9 +94,13 @@ def text_of(value: Any) -> str:
     return text
 
 
-def texts_of(values: Mapping[Any, Any] | None) -> dict[str, str]:
-    """A dict of labels as events have it."""
-    return {key_of(key): text_of(value) for key, value in values.items()} if values else {}
+def texts_of(values: Mapping[Any, Any] | None, field: str = "labels") -> dict[str, str]:
+    """A dict of labels as events have it. Raises InvalidRequest."""
+    if not values:
+        return {}
+    if not isinstance(values, Mapping):
+        raise InvalidRequest(f"{field} must be a dict, not {type(values).__name__}", field=field)
+    return {key_of(key): text_of(value) for key, value in values.items()}
 
 
 def plain_dict(values: Mapping[Any, Any] | None, field: str) -> dict[str, Any]:

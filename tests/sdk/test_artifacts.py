@@ -28,7 +28,7 @@ def test_bytes_come_back_as_they_were_logged(server: Server, tmp_path: Path) -> 
     assert (events["bytes"]["tag_name"], events["bytes"]["labels"], events["bytes"]["format"]) == ("v1", {"k": "v"}, "raw")
     assert events["open"]["digest"] == digest
     assert (events["elsewhere"]["uri"], events["elsewhere"].get("digest", "")) == ("s3://bucket/key", "")
-    assert not list((tmp_path / "journals" / "blobs").iterdir())
+    assert not [path for path in (tmp_path / "journals" / "blobs").rglob("*") if path.is_file()]
 
 
 def test_known_content_is_not_sent_again(server: Server, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from events.errors import EventsError
 from tracker.audit.ndjson import Malformed
 from tracker.cli.screen import Failed, bar
 from tracker.errors import InvalidFilter, TrackerError, Unauthorized, Unreachable
+from tracker.journal_reader import scan
 from tracker.settings import Settings, Target, parse_target
 from tracker.transport import Transport, open_transport
 
@@ -123,6 +124,10 @@ def directory(uri: str | None, what: str) -> Path:
 
 def _existing(path: Path) -> Path:
     if not (path / "log.db").exists():
+        if scan(path / "journals"):
+            raise Failed(
+                f"{_short(path)} has nothing yet but journals of jobs: `tracker sync --uri {_short(path)}` delivers those that ended", 2
+            )
         there = "is no data directory" if path.exists() else "does not exist"
         raise Failed(f"{_short(path)} {there}: say where the data is with --uri or TRACKER_URI, or record something first", 2)
     return path
