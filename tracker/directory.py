@@ -61,7 +61,8 @@ class App:
         """Record what the server itself has to say."""
         async with self._turn:
             new = New(stream=stream, events=list(events), producer=self._producer, sequence=self._sequence + 1, actor=actor)
-            receipt = await self.log.append(new, expected_version=expected_version)
+            with anyio.CancelScope(shield=True):  # a caller who leaves must not leave us in doubt about our own sequence
+                receipt = await self.log.append(new, expected_version=expected_version)
             self._sequence += len(events)
         return receipt
 

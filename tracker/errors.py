@@ -11,6 +11,7 @@ TrackerError
 +-- OutOfRange          a byte range or offset beyond the end; `.size` says where the end is
 +-- TooLarge            more bytes than the limit
 +-- Unsupported         a content type, encoding or protocol that is not spoken here
++-- Unexpected          an Expect header that asks for what there is not
 +-- DigestMismatch      the bytes are not those their digest names
 +-- Misdirected         the Host or Origin of the request is not one this server answers to
 +-- Unavailable         not now; try again after `.retry_after` seconds
@@ -111,6 +112,13 @@ class Unsupported(TrackerError):
     status = 415
 
 
+class Unexpected(TrackerError):
+    """An Expect header asks for what there is not."""
+
+    code = "expectation_failed"
+    status = 417
+
+
 class OutOfRange(TrackerError):
     """A byte range or an offset beyond the end."""
 
@@ -181,6 +189,7 @@ _KINDS: dict[str, type[TrackerError]] = {
         Conflict,
         TooLarge,
         Unsupported,
+        Unexpected,
         OutOfRange,
         Misdirected,
         DigestMismatch,

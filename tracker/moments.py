@@ -14,9 +14,10 @@ import anyio
 
 from events.log import LogReader
 from projections.views import Views
-from tracker.errors import InvalidRequest, NotFound
+from tracker.errors import InvalidRequest, NotFound, Unavailable
 
 KEPT = 4
+PATIENCE = 5.0  # seconds that one waits for another's fold of the whole log
 _NANOSECONDS = 10**15  # offsets stay below, times in ns are above
 
 
@@ -60,12 +61,21 @@ async def _offset_at(log: LogReader, time: int) -> int:
     return low
 
 
-class Moments:
-    """The views of some past moments of the whole log, the most recently asked for last."""
+class _Moment:
+    """The views of one moment, while they are kept."""
 
-    def __init__(self, log: LogReader) -> None:
+    def __init__(self, views: Views, stack: AsyncExitStack) -> None:
+        self.views, self.stack = views, stack
+        self.readers = 0
+
+
+class Moments:
+    """The views of some past moments of the whole log, the most recently asked for last. One is folded at a time: each takes a core."""
+
+    def __init__(self, log: LogReader, patience: float = PATIENCE) -> None:
         self._log = log
-        self._kept: OrderedDict[int, tuple[Views, AsyncExitStack]] = OrderedDict()
+        self._patience = patience
+        self._kept: OrderedDict[int, _Moment] = OrderedDict()
         self._turn = anyio.Lock()
 
     @asynccontextmanager
@@ -78,21 +88,40 @@ class Moments:
 
     @asynccontextmanager
     async def all(self, at: str) -> AsyncIterator[Views]:
-        """The views of the whole log at a moment."""
+        """The views of the whole log at a moment. Raises Unavailable when others have been folded for too long."""
+        offset = await offset_of(self._log, at)
+        moment = self._kept.get(offset) or await self._fold(offset)
+        moment.readers += 1
+        self._kept.move_to_end(offset)
+        try:
+            yield moment.views
+        finally:
+            moment.readers -= 1
+
+    async def _fold(self, offset: int) -> _Moment:
         from projections.moment import views_at
 
-        offset = await offset_of(self._log, at)
-        async with self._turn:  # also while it is read, so that it is not closed under the reader
+        try:
+            with anyio.fail_after(self._patience):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Unavailable("another past moment of the whole log is being made", retry_after=self._patience) from None
+        try:
             if offset not in self._kept:
+                await self._make_room()
                 async with AsyncExitStack() as stack:
                     views = await stack.enter_async_context(views_at(self._log, offset))
-                    self._kept[offset] = views, stack.pop_all()
-                while len(self._kept) > KEPT:
-                    await self._kept.popitem(last=False)[1][1].aclose()
-            self._kept.move_to_end(offset)
-            yield self._kept[offset][0]
+                    self._kept[offset] = _Moment(views, stack.pop_all())
+        finally:
+            self._turn.release()
+        return self._kept[offset]
+
+    async def _make_room(self) -> None:
+        for offset, moment in list(self._kept.items()):
+            if len(self._kept) >= KEPT and not moment.readers:
+                await self._kept.pop(offset).stack.aclose()
 
     async def close(self) -> None:
         """Let go of all."""
         while self._kept:
-            await self._kept.popitem()[1][1].aclose()
+            await self._kept.popitem()[1].stack.aclose()

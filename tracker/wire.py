@@ -7,6 +7,7 @@ numbers out of range, text that is not UTF-8, nesting beyond 32.
 
 import json
 import math
+from functools import cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -22,6 +23,7 @@ _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _ALIASES = {JSON: JSON, MSGPACK: MSGPACK, "application/msgpack": MSGPACK, "application/vnd.msgpack": MSGPACK}
 _NEVER = frozenset({str, int, bool, bytes, type(None)})
+_TIGHT = (str, int, bool, bytes, dict[str, str], dict[str, int], list[str])  # types of fields in which no float can be
 
 
 def media_type(header: str) -> str | None:
@@ -63,8 +65,15 @@ def _odd(value: Any) -> bool:
             except (TypeError, OverflowError):
                 pass
         return any(map(_odd, value))
-    fields = getattr(value, "__struct_fields__", None)
-    return fields is None or any(_odd(getattr(value, field)) for field in fields)
+    if not isinstance(value, msgspec.Struct):
+        return True
+    return any(_odd(getattr(value, field)) for field in _loose(type(value)))
+
+
+@cache
+def _loose(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a struct in which a float may be, by their types."""
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.type not in _TIGHT)
 
 
 def _spell(value: Any) -> Any:

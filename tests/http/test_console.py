@@ -84,13 +84,33 @@ async def test_large_console(serving: Serving) -> None:
         await begin(client)
         whole = bytes(i % 251 for i in range(1_000_000))
         sequence = 3
-        for start, size in ((0, 700_000), (700_000, 1000), *((701_000 + i * 299, 299) for i in range(1000))):
+        for start, size in (
+            *((i * 200_000, 200_000) for i in range(3)),
+            (600_000, 101_000),
+            *((701_000 + i * 299, 299) for i in range(1000)),
+        ):
             offset = await say(client, whole[start : start + size], sequence)
             sequence += 1
         assert await read(client, f"?min_offset={offset}") == whole
         assert await read(client, "?offset=-300001") == whole[-300001:]
-        await end(client, sequence)
-        assert await read(client, "?follow&offset=123456") == whole[123456:]
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+            followers = [tasks.create_task(read(client, f"?follow&offset={at}")) for at in (123_456, len(whole))]
+            big = [{"time": 1, "type": "console.written", "data": base64.b64encode(bytes([i]) * 250_000).decode()} for i in range(2)]
+            await client.record("run/p/u", big, sequence)
+            await end(client, sequence + 2)
+        whole += b"".join(bytes([i]) * 250_000 for i in range(2))
+        assert [follower.result() for follower in followers] == [whole[123_456:], whole[1_000_000:]]
+
+
+async def test_one_event_of_much_text(serving: Serving) -> None:
+    """A console event of more bytes than a reader may be made to hold is refused with the limit, and nothing of it is kept."""
+    async with serving() as client:
+        event = {"time": 1, "type": "console.written", "data": base64.b64encode(bytes(256 * 1024 + 1)).decode()}
+        batch = {"stream": "run/p/u", "producer": "p1", "sequence": 1, "events": [event]}
+        status, body = await client.ask("POST", "/v1/events", {"batches": [batch]})
+        assert status == 413
+        assert body["error"]["detail"]["limit"] == 256 * 1024
+        assert (await client.get("/v1/info"))["offset"] == 0
 
 
 async def test_follow_to_the_end(serving: Serving) -> None:

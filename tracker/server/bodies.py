@@ -1,4 +1,7 @@
-"""Bodies of requests, read under limits: of size, counted after decompression, and of time, so that nobody holds a place with a trickle."""
+"""Bodies of requests, read under limits: of size, counted after decompression, and of time, so that nobody holds a place with a trickle.
+
+Who asks before sending (`Expect: 100-continue`) is invited when the body is wanted, not before: what is refused is never sent.
+"""
 
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -18,29 +21,24 @@ SLOWEST = 1024  # bytes per second that a body must come with after its grace
 async def read_body(request: web.BaseRequest, settings: Settings) -> bytes:
     """The whole body, decompressed. Raises TooLarge, Unsupported, InvalidRequest, and TimeoutError when it comes too slowly."""
     limit = settings.max_body
-    length = request.headers.get("Content-Length")
-    if length is not None and int(length) > limit:
-        raise _too_large(limit)
     content = request.content
     if content.is_eof():
         body = content.read_nowait(-1)
         if len(body) > limit:
             raise _too_large(limit)
     else:
-        parts = []
-        size = 0
-        async for chunk in chunks(request, settings):
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(chunk)
-        body = b"".join(parts)
+        body = b"".join([chunk async for chunk in chunks(request, settings, limit)])
     encoding = request.headers.get("Content-Encoding")
     return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
 
 
-async def chunks(request: web.BaseRequest, settings: Settings) -> AsyncGenerator[bytes, None]:
-    """The body as it comes. Raises InvalidRequest when it breaks off, TimeoutError when it is too slow."""
+async def chunks(request: web.BaseRequest, settings: Settings, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises TooLarge, InvalidRequest when it breaks off, TimeoutError when it is too slow."""
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    if "Expect" in request.headers:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
     size = 0
     began = anyio.current_time()
     while True:
@@ -51,6 +49,8 @@ async def chunks(request: web.BaseRequest, settings: Settings) -> AsyncGenerator
         if not chunk:
             return
         size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
         yield chunk
 
 
@@ -69,18 +69,20 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
         if encoding == "gzip":
             stream = zlib.decompressobj(wbits=31)
             plain = stream.decompress(body, limit + 1)
-            whole = stream.eof
+            whole = stream.eof or len(plain) > limit
+            if stream.unused_data:
+                raise InvalidRequest("something follows the compressed body")
         elif encoding == "zstd":
-            plain = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body).read(limit + 1)
-            whole = True
+            plain = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(body, read_across_frames=True).read(limit + 1)
+            whole = True  # a frame that breaks off gives half a document, which its reader refuses
         else:
             raise Unsupported("the Content-Encoding is not spoken here: use zstd, gzip or none")
     except (zlib.error, zstandard.ZstdError) as error:
         raise InvalidRequest(f"the body does not decompress: {error}") from None
-    if len(plain) > limit:
-        raise _too_large(limit)
     if not whole:
         raise InvalidRequest("the compressed body breaks off")
+    if len(plain) > limit:
+        raise _too_large(limit)
     return plain
 
 

@@ -72,8 +72,13 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what is not even HTTP, or what the edge could not answer, in the form of all errors; the parser's words stay in our
         log."""
-        logger.info("malformed", status=status, peer=self.peer, error=str(exc)[:256])
-        body = {"error": {"code": "malformed", "message": "this is not a well-formed HTTP/1.1 request", "detail": {}}}
+        if status < 500:
+            logger.info("malformed", status=status, peer=self.peer, error=repr(exc)[:256])
+            code, says = "malformed", "this is not a well-formed HTTP/1.1 request"
+        else:
+            logger.error("fault", peer=self.peer, exc_info=exc)
+            code, says = "failed", "the server failed to do this; its log says why"
+        body = {"error": {"code": code, "message": says, "detail": {}}}
         response = web.Response(
             status=status, body=encode_json(body), headers={"Server": "run-tracker", "Content-Type": "application/json"}
         )

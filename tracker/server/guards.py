@@ -4,9 +4,9 @@ Browsers attach nothing secret here, yet a page anywhere can make a browser reac
 rebinding (so: one Host, in a list) or blindly (so: a request that changes something must come from our own origin, or from no page at all).
 """
 
-from ipaddress import ip_address
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
 from socket import gethostname
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,6 +14,7 @@ from tracker.errors import Forbidden, InvalidRequest, Misdirected
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SINGLE = ("Origin", "Authorization", "Content-Type", "Content-Encoding", "Range", "Last-Event-ID")
 
 
 def is_loopback(host: str) -> bool:
@@ -64,18 +65,32 @@ def _split(host: str) -> tuple[str, int]:
 
 def _is_address(name: str) -> bool:
     """A literal address needs no DNS, so it cannot be rebound."""
+    bracketed = name.startswith("[") and name.endswith("]")
     try:
-        ip_address(name.strip("[]"))
+        address = ip_address(name[1:-1] if bracketed else name)
     except ValueError:
         return False
-    return True
+    return bracketed == isinstance(address, IPv6Address) and "%" not in name
+
+
+def check_headers(headers: Mapping[str, str]) -> str:
+    """The Host of a request whose headers can be read in one way only. Raises InvalidRequest."""
+    hosts = headers.getall("Host", ())  # type: ignore[attr-defined]
+    if len(hosts) != 1:
+        raise InvalidRequest("there must be one Host header", field="Host")
+    for name, text in headers.items():
+        if not text.isascii():
+            raise InvalidRequest(f"the header {name[:64]} must be ASCII", field=name[:64])
+    for name in _SINGLE:
+        if len(headers.getall(name, ())) > 1:  # type: ignore[attr-defined]
+            raise InvalidRequest(f"there must be one {name} header", field=name)
+    return str(hosts[0])
 
 
 def check_origin(method: str, host: str, origin: str | None, site: str | None) -> None:
     """Refuse what a page of another origin made a browser send. Raises Forbidden."""
     if origin is not None:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or parts.netloc.lower() != host.lower():
+        if origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             raise Forbidden("requests from pages of another origin are refused", origin=origin[:64])
     elif site is not None and site not in ("same-origin", "none") and method not in SAFE_METHODS:
         raise Forbidden("requests from pages of another site are refused", site=site[:64])

@@ -16,10 +16,10 @@ from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from tracker.directory import App
-from tracker.errors import InvalidRequest, Unauthorized, Unsupported
+from tracker.errors import InvalidRequest, Unauthorized, Unexpected, Unsupported
 from tracker.keys import OWNER, Principal
 from tracker.server import bodies, streams
-from tracker.server.guards import Names, check_origin, check_target
+from tracker.server.guards import Names, check_headers, check_origin, check_target
 from tracker.server.problems import Problem, describe
 from tracker.server.ranges import requested
 from tracker.server.route import READS, Match, Table, authorize, parameters
@@ -28,6 +28,7 @@ from tracker.wire import JSON, MSGPACK, accepted, decode_json, decode_msgpack, e
 
 logger = structlog.get_logger("tracker.http")
 
+_QUIET = frozenset({"/v1/events", "/v1/heartbeats", "/health", "/livez"})  # too many to tell of each when it went well
 _ALWAYS = CIMultiDict(
     {
         "Server": "run-tracker",
@@ -60,14 +61,14 @@ class Edge:
             path, response = "", self._refuse(request, error)
         took = perf_counter() - began
         self._app.counters.add(request.method, path, response.status, took)
-        quiet = response.status < 400 and path in ("/v1/events", "/v1/heartbeats", "/health", "/livez")
-        (logger.debug if quiet else logger.info)(
-            "request",
-            method=request.method[:16],
-            path=request.raw_path.partition("?")[0][:512],
-            status=response.status,
-            ms=round(took * 1000, 2),
-        )
+        if response.status >= 400 or path not in _QUIET:
+            logger.info(
+                "request",
+                method=request.method[:16],
+                path=request.raw_path.partition("?")[0][:512],
+                status=response.status,
+                ms=round(took * 1000, 2),
+            )
         return response
 
     def _refuse(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
@@ -100,31 +101,28 @@ class Edge:
         path, _, query = request.raw_path.partition("?")
         match = self._table.match(request.method, path)
         authorize(match.route, principal)
-        await _continue(request)
+        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+            raise Unexpected("the only thing to expect here is 100-continue")
         reply = await self._call(request, match, _query(query), principal or OWNER)
         return match, await self._answer(request, match, reply)
 
     def _guard(self, request: web.BaseRequest) -> Principal | None:
         headers = request.headers
         if request.version != HttpVersion11:
-            raise Unsupported("only HTTP/1.1 is spoken here")
-        hosts = headers.getall("Host", ())
-        if len(hosts) != 1:
-            raise InvalidRequest("there must be one Host header", field="Host")
+            raise InvalidRequest("only HTTP/1.1 is spoken here", field="version")
+        host = check_headers(headers)
         check_target(request.raw_path)
-        self._names.check(hosts[0])
-        check_origin(request.method, hosts[0], headers.get("Origin"), headers.get("Sec-Fetch-Site"))
+        self._names.check(host)
+        check_origin(request.method, host, headers.get("Origin"), headers.get("Sec-Fetch-Site"))
         return self._principal(headers)
 
     def _principal(self, headers: Mapping[str, str]) -> Principal | None:
         if not self._app.keys.required:
             return OWNER if self._names.loopback or self._app.settings.open_access else None
-        given = headers.getall("Authorization", ())  # type: ignore[attr-defined]
-        if not given:
+        given = headers.get("Authorization")
+        if given is None:
             return None
-        if len(given) > 1:
-            raise InvalidRequest("there must be one Authorization header", field="Authorization")
-        scheme, _, token = given[0].partition(" ")
+        scheme, _, token = given.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("the Authorization header must be `Bearer <token>`")
         return self._app.keys.principal(token.strip())
@@ -132,11 +130,11 @@ class Edge:
     async def _call(self, request: web.BaseRequest, match: Match, query: Mapping[str, str], principal: Principal) -> Any:
         route = match.route
         if request.method in READS:
-            if last := request.headers.get("Last-Event-ID"):
+            if route.stream and (last := request.headers.get("Last-Event-ID")):
                 query = _resumed(route.request, query, last)
             return await route.handler(self._app, parameters(match, query))
         if route.raw:
-            chunks = bodies.chunks(request, self._app.settings)
+            chunks = bodies.chunks(request, self._app.settings, self._app.settings.max_blob)
             return await route.handler(self._app, parameters(match, query), principal.name, chunks)
         body = await bodies.read_body(request, self._app.settings)
         media = media_type(request.headers.get("Content-Type", ""))
@@ -189,16 +187,6 @@ async def _send_content(
         return web.Response(status=304, headers=headers)
     await streams.send_bytes(request, response, content, span, sse=sse, alive=alive)
     return response
-
-
-async def _continue(request: web.BaseRequest) -> None:
-    expect = request.headers.get("Expect")
-    if expect is None:
-        return
-    if expect.lower() != "100-continue":
-        raise Unsupported("the Expect header is not understood")
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0
 
 
 def _query(text: str) -> dict[str, str]:

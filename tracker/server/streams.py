@@ -1,6 +1,7 @@
 """Replies without a known end: items as NDJSON or server-sent events, bytes as they are.
 
-One task writes what the source yields, waiting whenever the reader is slow, so that a follower costs one item and a socket's buffers.
+One task writes what the source yields, waiting whenever the reader is slow, so that a follower costs one write and a socket's buffers.
+Items that come together share a write.
 Beside it another says now and then that the stream is alive, but only while nothing else is being written.
 """
 
@@ -8,7 +9,6 @@ import base64
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import monotonic
-from typing import Any
 
 import anyio
 from aiohttp import web
@@ -19,6 +19,7 @@ from tracker.wire import encode_json
 
 EVENTS = "text/event-stream"
 NDJSON = "application/x-ndjson"
+WRITE = 32 * 1024  # bytes of items in one write, about
 
 
 def wants_events(accept: str) -> bool:
@@ -30,8 +31,8 @@ async def send_items(request: web.BaseRequest, response: web.StreamResponse, ite
     """Write a stream of items."""
     if items.follow:
         follow(request)
-    frame = _sse_item if sse else _line
-    await _send(request, response, items.source, frame, alive if items.follow else 0, b": alive\n\n" if sse else b"\n")
+    frames = _frames(items.source, _sse_item if sse else _line)
+    await _send(request, response, frames, alive if items.follow else 0, b": alive\n\n" if sse else b"\n")
 
 
 async def send_bytes(
@@ -40,15 +41,14 @@ async def send_bytes(
     """Write the bytes of `span`, raw or as server-sent events. A raw stream cannot say that it is alive: its bytes are all data."""
     if content.follow:
         follow(request)
-    frame = _sse_piece if sse else _raw
-    await _send(request, response, content.read(*span), frame, alive if sse and content.follow else 0, b": alive\n\n")
+    frames = _pieces(content.read(*span), _sse_piece if sse else _raw)
+    await _send(request, response, frames, alive if sse and content.follow else 0, b": alive\n\n")
 
 
 async def _send(
     request: web.BaseRequest,
     response: web.StreamResponse,
-    source: AsyncGenerator[Any, None],
-    frame: Callable[[Any], bytes],
+    frames: AsyncGenerator[bytes, None],
     alive: float,
     heartbeat: bytes,
 ) -> None:
@@ -61,19 +61,35 @@ async def _send(
             if silent >= alive and not writing:
                 await response.write(heartbeat)
                 silent = 0.0
-            await anyio.sleep(max(alive - silent, 0.05))
+            await anyio.sleep(alive - silent if silent < alive else alive)
 
-    async with aclosing(source), anyio.create_task_group() as tasks:
+    async with aclosing(frames), anyio.create_task_group() as tasks:
         await response.prepare(request)
         if request.method != "HEAD":
             if alive:
                 tasks.start_soon(beat)
-            async for part in source:
+            async for frame in frames:
                 writing = True
-                await response.write(frame(part))
+                await response.write(frame)
                 writing, last = False, monotonic()
         tasks.cancel_scope.cancel()
     await response.write_eof()
+
+
+async def _frames(source: AsyncGenerator[Item, None], frame: Callable[[Item], bytes]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(source) as items:
+        waiting = bytearray()
+        async for item in items:
+            waiting += frame(item)
+            if not item.more or len(waiting) >= WRITE:
+                yield bytes(waiting)
+                waiting.clear()
+
+
+async def _pieces(source: AsyncGenerator[Piece, None], frame: Callable[[Piece], bytes]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(source) as pieces:
+        async for piece in pieces:
+            yield frame(piece)
 
 
 def _line(item: Item) -> bytes:

@@ -12,7 +12,7 @@ from events.types import TokenCreated, TokenRevoked
 from tracker.directory import App
 from tracker.errors import InvalidRequest, NotFound
 from tracker.keys import STREAM, Token
-from tracker.names import check_name
+from tracker.names import check_key
 
 
 class TokenView(msgspec.Struct, kw_only=True):
@@ -59,6 +59,8 @@ async def create_token(app: App, request: CreateToken, actor: str) -> NewToken:
     """A new token. Its secret is in the reply and nowhere else."""
     if request.expires and request.expires <= time_ns():
         raise InvalidRequest("expires is in the past", field="expires")
+    if request.name:
+        check_key(request.name, "name")
     id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     digest = sha256(secret.encode()).hexdigest()
     event = TokenCreated(time=time_ns(), id=id, digest=digest, role=request.role, name=request.name, expires=request.expires)
@@ -74,7 +76,6 @@ async def list_tokens(app: App, _request: object) -> Tokens:
 
 async def revoke_token(app: App, request: TokenId, actor: str) -> TokenView:
     """The token may no longer act, from the reply on. Raises NotFound."""
-    check_name(request.id, "id")
     token = next((token for token in app.keys.all() if token.id == request.id), None)
     if token is None:
         raise NotFound(f"there is no token {request.id}")

@@ -17,6 +17,7 @@ from tracker.errors import InvalidFilter, InvalidRequest, NotFound, Unavailable
 from tracker.names import run_stream
 
 T = TypeVar("T")
+COURTESY = 0.02  # seconds that a read waits for the views when it did not ask for any offset
 
 Offset = Annotated[int, Meta(ge=0, lt=2**63 - 1)]
 Iteration = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -40,7 +41,7 @@ async def views_of_run(app: App, request: OfRun) -> AsyncIterator[Views]:
         async with app.moments.run(request.at, run_stream(request.project, request.uid)) as views:
             yield views
     else:
-        await app.seen(request.min_offset)
+        await _catch_up(app, request.min_offset)
         yield app.views
 
 
@@ -51,8 +52,16 @@ async def views_of_all(app: App, at: str, min_offset: int) -> AsyncIterator[View
         async with app.moments.all(at) as views:
             yield views
     else:
-        await app.seen(min_offset)
+        await _catch_up(app, min_offset)
         yield app.views
+
+
+async def _catch_up(app: App, min_offset: int) -> None:
+    """Wait for the views: as long as it is bearable for what was named, a moment for what else was recorded before."""
+    if min_offset:
+        await app.seen(min_offset)
+    elif app.writable:
+        await app.views.wait(app.log.head.offset, COURTESY)
 
 
 async def found(app: App, views: Views, ask: Callable[[], Awaitable[T | None]], what: str) -> T:

@@ -1,8 +1,8 @@
 """Consoles: what a run printed, by byte position, up to now or as it comes.
 
 A follower reads the views up to their end, and from the checkpoint of that very moment on it reads the log: no gap, nothing twice, and
-no look at the database for every line. It holds one piece of at most 32 KiB and a position, ends by itself when the run has
-ended and all its bytes are out, and needs nobody to be writing.
+no look at the database for every line. When much comes at once it goes back to the views. It holds one piece of at most 32 KiB and a
+position, ends by itself when the run has ended and all its bytes are out, and needs nobody to be writing.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import partial
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,7 @@ from tracker.service.asking import Offset, OfRun, the_run, views_of_run
 from tracker.service.replies import Content, Piece
 
 PIECE = 32 * 1024  # bytes at once
+HEAVY = 64 * 1024  # bytes of console in a batch that a follower does not hold on to
 ROWS = 256
 
 
@@ -39,7 +40,7 @@ class ReadConsole(OfRun, kw_only=True, forbid_unknown_fields=True):
     offset: Annotated[int, Meta(gt=-(2**63), lt=2**63 - 1)] = 0
     size: Offset = 0
     follow: bool = False
-    source: str = ""
+    source: Literal["", "stdout", "stderr", "logger"] = ""
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -98,25 +99,34 @@ async def _history(app: App, request: ReadConsole, start: int, end: int | None) 
 
 
 async def _follow(app: App, request: ReadConsole, start: int, _end: int | None) -> AsyncGenerator[Piece, None]:
-    position = start
+    position, seen = start, 0
     while True:
         look = await _look(app.views, request, position, None)
         position = look.position
         for source, piece in look.pieces:
             if request.source in ("", source):
                 yield piece
-        if position >= look.size:
-            break
-    if look.ended:
-        return
-    async with aclosing(app.log.tail(look.upto, stream=run_stream(request.project, request.uid))) as batches:
-        async for batch in batches:
-            for source, piece in _live(batch, look.upto, position):
-                position = piece.end
-                if request.source in ("", source):
-                    yield piece
-            if _ends(batch, look.upto):
-                return
+        if position < look.size:
+            continue
+        if look.ended:
+            return
+        async with aclosing(app.log.tail(look.upto, stream=run_stream(request.project, request.uid))) as batches:
+            async for batch in batches:
+                if batch.last > seen and _weight(batch) > HEAVY:
+                    seen = batch.last  # the views give it piece by piece
+                    break
+                for source, piece in _live(batch, look.upto, position):
+                    position = piece.end
+                    if request.source in ("", source):
+                        yield piece
+                if _ends(batch, look.upto):
+                    return
+                del batch
+        await app.views.wait(seen, app.settings.read_wait)
+
+
+def _weight(batch: Batch) -> int:
+    return sum(len(event.data) for event in batch.events if type(event) is ConsoleWritten)
 
 
 def _live(batch: Batch, upto: int, position: int) -> Iterator[tuple[str, Piece]]:

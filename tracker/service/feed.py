@@ -87,16 +87,17 @@ async def _events(app: App, request: ReadEvents) -> AsyncGenerator[Item, None]:
     source = (app.log.tail if request.follow else app.log.read)(request.after, stream=stream, prefix=prefix)
     async with aclosing(source) as batches:
         async for batch in batches:
-            for i, event in enumerate(batch.events):
-                if batch.offset + i <= request.after or (kinds and tag_of(event) not in kinds):
-                    continue
-                yield _item(batch, i, event)
-                left -= 1
-                if not left:
-                    return
+            events = batch.events
+            first = max(request.after + 1 - batch.offset, 0)
+            wanted = [i for i in range(first, batch.count) if not kinds or tag_of(events[i]) in kinds][:left]
+            for i in wanted:
+                yield _item(batch, i, events[i], more=i != wanted[-1])
+            left -= len(wanted)
+            if not left:
+                return
 
 
-def _item(batch: Batch, i: int, event: AnyEvent) -> Item:
+def _item(batch: Batch, i: int, event: AnyEvent, *, more: bool) -> Item:
     view = EventView(
         offset=batch.offset + i,
         stream=batch.stream,
@@ -107,4 +108,4 @@ def _item(batch: Batch, i: int, event: AnyEvent) -> Item:
         sequence=batch.sequence + i,
         event=event.data if isinstance(event, Unknown) else event,
     )
-    return Item(str(view.offset), tag_of(event), view)
+    return Item(str(view.offset), tag_of(event), view, more)

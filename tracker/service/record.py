@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from events import types
-from events.codec import AnyEvent, event_from
+from events.codec import KINDS, AnyEvent, event_from
 from events.errors import EventsError
 from events.log import Receipt
 from events.record import New
@@ -23,6 +23,7 @@ from tracker.errors import InvalidRequest, TooLarge
 from tracker.names import check_artifact_key, check_digest, check_key, check_name
 from tracker.wire import MSGPACK, check_plain, decode_json, decode_msgpack
 
+MAX_CONSOLE = 256 * 1024  # bytes of one console event; whoever reads holds a whole one
 _INT64 = 2**63
 _OF_PROJECT = (types.ProjectCreated, types.ProjectUpdated, types.ProjectDeleted, types.ProjectRestored)
 _KEYED = (types.ParameterSet, types.ResultLogged, types.LabelSet, types.AnnotationSet, types.InputRead)
@@ -96,17 +97,13 @@ def _event(shape: Any, at: str) -> Any:
         raise InvalidRequest(f'{at} must be an object with a "type"', field=at)
     if tag == "metric.logged" and shape.get("value") in ("NaN", "Infinity", "-Infinity"):
         shape = {**shape, "value": float(shape["value"])}
-    try:
-        return msgspec.convert(shape, Event)
-    except msgspec.ValidationError as error:
-        event = event_from(shape)
-        if not isinstance(event, Unknown) or tag in _TAGS:
-            raise InvalidRequest(f"{at}: {error}", field=at) from None
+    if tag not in KINDS:
         check_key(tag, f"{at}.type")
-        return event
-
-
-_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in Event.__args__)
+        return event_from(shape)
+    try:
+        return msgspec.convert(shape, KINDS[tag])
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{at}: {error}", field=at) from None
 
 
 async def record(app: App, request: Record, actor: str) -> Recording:
@@ -190,6 +187,8 @@ def _check_metrics(metrics: list[MetricLogged], at: str) -> None:
             raise InvalidRequest(f"{at}: a {name} does not fit 64 bits", field=f"{at}.events.{name}", reason="int_range")
     for labels in [event.labels for event in metrics if event.labels]:
         check_plain(labels, f"{at}.events.labels")
+        for key in labels:
+            check_key(key, f"{at}.events.labels")
 
 
 def _check_run_event(event: AnyEvent, at: str) -> None:
@@ -201,6 +200,8 @@ def _check_run_event(event: AnyEvent, at: str) -> None:
         check_key(event.key, f"{at}.key")
     elif isinstance(event, _ARTIFACTS):
         _check_artifact(event, at)
+    elif isinstance(event, types.ConsoleWritten) and len(event.data) > MAX_CONSOLE:
+        raise TooLarge(f"{at} has {len(event.data)} bytes of console, at most {MAX_CONSOLE} are taken: send several", limit=MAX_CONSOLE)
     _check_fields(event, at)
 
 

@@ -9,11 +9,13 @@ import msgspec
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One item of a stream. `id` resumes after it; `kind` names it for server-sent events; `data` is anything that encodes."""
+    """One item of a stream. `id` resumes after it; `kind` names it for server-sent events; `data` is anything that encodes. `more` says
+    that another follows without waiting, so that the two may share a write."""
 
     id: str
     kind: str
     data: Any
+    more: bool = False
 
 
 class Items(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from projections.reads.runs import Iteration, Run, iterations
 from projections.reads.search import RunPage, search_runs
 from projections.runs import TERMINAL
 from tracker.directory import App
+from tracker.errors import InvalidRequest
 from tracker.names import run_stream
 from tracker.service import asking
 from tracker.service.asking import Limit, Offset, OfRun, searching, the_run, views_of_all, views_of_run
@@ -88,9 +89,11 @@ async def list_project_runs(app: App, request: ListProjectRuns) -> RunPage:
 
 async def get_run(app: App, request: GetRun) -> Run | Items:
     """A run as it stands, as it stood, or as it changes. Raises NotFound."""
+    if request.watch and request.at:
+        raise InvalidRequest("the past does not change: watch takes no moment", field="watch")
     async with views_of_run(app, request) as views:
         run = await the_run(app, views, request.project, request.uid, request.iteration)
-    if request.watch and not request.at:
+    if request.watch:
         return Items(source=_watch(app, request), follow=True)
     return run
 
