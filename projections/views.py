@@ -122,6 +122,7 @@ class Views:
         self._file = file
         self._turn = anyio.Lock()  # of apply and flip
         self._moved = anyio.Event()
+        self._wanted = anyio.Event()
 
     @property
     def offset(self) -> int:
@@ -147,6 +148,7 @@ class Views:
         """Fold consecutive batches of the log, then move on to `upto` when nothing else up to there concerns these views.
         Batches, or parts of them, that a projection already knows are not folded again."""
         async with self._turn:
+            self._wanted = anyio.Event()  # who still waits afterwards says so again
             with self._watching():
                 await self._file.apply(batches, upto)
         self.trouble = ""
@@ -169,8 +171,13 @@ class Views:
                 if self._file.offset <= after:
                     await anyio.sleep(_LOOK_EVERY)
             else:
+                self._wanted.set()
                 await moved.wait()
         return self._file.offset
+
+    async def wanted(self) -> None:
+        """Until somebody waits for more than there is."""
+        await self._wanted.wait()
 
     async def refresh(self) -> int:
         """How far the views are by their file; for views another process writes."""
