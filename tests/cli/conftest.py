@@ -1,6 +1,7 @@
 """A recorded directory, the same behind a server, and the command line."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,3 +55,10 @@ def run() -> Tracker:
         return result
 
     return run
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from tests.cli.conftest import Tracker
+from tests.cli.conftest import Tracker, free_port
 from tracker.server.serve import running
 from tracker.settings import Settings
 
@@ -41,13 +40,6 @@ def all_is_there(run: Tracker, uri: str) -> None:
     assert [(one["key"], one["count"], one["last_step"]) for one in seen["metrics"]] == [("loss", 1000, 999)]
     assert seen["run"]["results"] == {"last": 1}
     assert [one["key"] for one in seen["artifacts"]] == ["notes"]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_killed_job_whose_server_was_away(run: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

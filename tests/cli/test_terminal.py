@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import free_port
+
 PROGRAM = [sys.executable, "-c", "from tracker.cli.main import main; main()"]
 PATIENCE = 20.0  # seconds until a condition that must come true counts as failed
 RUN = "digits/aaaa1111"
@@ -133,6 +135,31 @@ def test_a_tail_follows_until_the_run_has_ended(server: str) -> None:
         record(server, 5, {"type": "state.changed", "time": 5, "state": "completed"})
         tail.rest()
         assert tail.process.returncode == 0
+
+
+def test_what_is_followed_goes_on_after_a_restart_of_the_server(tmp_path: Path) -> None:
+    """The server is killed and comes back: the tail and the feed go on where they were, nothing missing and nothing twice."""
+    port = free_port()
+    uri, serve = f"http://127.0.0.1:{port}", ["serve", "--data", str(tmp_path / "data"), "--port", str(port)]
+    with terminal(*serve) as first:
+        first.until(b"is served at")
+        record(uri, 1, {"type": "run.created", "time": 1, "name": "live"}, {"type": "attempt.started", "time": 2, "attempt": "a"})
+        record(uri, 3, {"type": "console.written", "time": 3, "data": "Zmlyc3QK"})
+        with terminal("tail", "digits/live", "-f", "--offset", "-3", "--uri", uri) as tail, terminal("events", "-f", "--uri", uri) as feed:
+            tail.until(b"st\r\n")
+            feed.until("│ first".encode())
+            first.process.kill()
+            first.process.wait(PATIENCE)
+            tail.until(b"this goes on when it is back")
+            feed.until(b"this goes on when it is back")
+            with terminal(*serve) as second:
+                second.until(b"is served at")
+                record(uri, 4, {"type": "console.written", "time": 4, "data": "c2Vjb25kCg=="})
+                record(uri, 5, {"type": "state.changed", "time": 5, "state": "completed"})
+                assert tail.rest().endswith(b"second\r\n")
+                assert (tail.process.returncode, tail.seen.count(b"st\r\n"), tail.seen.count(b"second")) == (0, 1, 1)
+                feed.until("✓ completed".encode())
+                assert (feed.seen.count("│ first".encode()), feed.seen.count("│ second".encode())) == (1, 1)
 
 
 def test_a_feed_is_left_with_ctrl_c(server: str) -> None:

@@ -12,7 +12,8 @@ from tracker.audit.moment import local
 from tracker.audit.replay import tell
 from tracker.cli.items import RunName, RunType, raw_feed, recorded_of
 from tracker.cli.screen import TONES, print_json, run_name, say
-from tracker.cli.session import connect, example, json_option, run, uri_option
+from tracker.cli.session import example, following, json_option, run, uri_option
+from tracker.transport import Transport
 
 
 @click.command(epilog=example("tracker events --follow", "tracker events --run digits/4f2a --types metric.logged --json | jq .event.value"))
@@ -23,7 +24,7 @@ from tracker.cli.session import connect, example, json_option, run, uri_option
 @click.option("--after", type=click.IntRange(0), default=0, metavar="OFFSET", help="Begin after this offset.")
 @click.option("--types", metavar="TAG,...", default="", help="Only events of these tags, such as metric.logged,state.changed.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C; also when the server was restarted.")
 def events(
     uri: str | None, as_json: bool, run_name: RunName | None, project: str | None, after: int, types: str, limit: int | None, follow: bool
 ) -> None:
@@ -35,17 +36,23 @@ def events(
         raise click.UsageError("--run and --project exclude each other")
     stream = run_name.stream if run_name else None
     prefix = f"run/{project}/" if project else None
-    params = {"stream": stream, "prefix": prefix, "after": after, "types": types, "limit": limit, "follow": follow}
-    run(partial(_events, uri, as_json, params))
+    run(partial(_events, uri, as_json, {"stream": stream, "prefix": prefix, "types": types, "follow": follow}, after, limit))
 
 
-async def _events(uri: str | None, as_json: bool, params: dict[str, str | int | bool | None]) -> None:
-    async with connect(uri) as transport, aclosing(raw_feed(transport, **params)) as items:
-        async for item in items:
-            if as_json:
-                print_json(item)
-            else:
-                print_event(recorded_of(item))
+async def _events(uri: str | None, as_json: bool, params: dict[str, str | bool | None], after: int, limit: int | None) -> None:
+    async def read(transport: Transport) -> None:
+        nonlocal after, limit
+        async with aclosing(raw_feed(transport, **params, after=after, limit=limit)) as items:
+            async for item in items:
+                if as_json:
+                    print_json(item)
+                else:
+                    print_event(recorded_of(item))
+                after = item["offset"]
+                if limit is not None and (limit := limit - 1) == 0:
+                    return
+
+    await following(uri, read, resumable=bool(params["follow"]))
 
 
 def print_event(recorded: Recorded) -> None:

@@ -18,14 +18,15 @@ import structlog
 
 from events.errors import EventsError
 from tracker.audit.ndjson import Malformed
-from tracker.cli.screen import Failed, bar
-from tracker.errors import InvalidFilter, TrackerError, Unauthorized, Unreachable
+from tracker.cli.screen import Failed, bar, note
+from tracker.errors import InvalidFilter, TrackerError, Unauthorized, Unavailable, Unreachable
 from tracker.journal_reader import scan
 from tracker.settings import Settings, Target, parse_target
 from tracker.transport import Transport, open_transport
 
 T = TypeVar("T")
 
+_RETRY = 0.5  # seconds between tries to reach a server that went away
 _LOOK_EVERY, _PATIENCE = 0.05, 5.0  # seconds between looks at another process's views, and without any progress of them
 
 uri_option = click.option("--uri", metavar="DIR|URL", help="Data directory or http://host:port. [default: TRACKER_URI or ./tracker-data]")
@@ -98,6 +99,25 @@ async def connect(uri: str | None) -> AsyncIterator[Transport]:
     async with open_transport(target) as transport:
         await _views_reach_the_log(transport)
         yield transport
+
+
+async def following(uri: str | None, read: Callable[[Transport], Awaitable[None]], *, resumable: bool) -> None:
+    """Have `read` read to its end. If it is `resumable`, it is called again whenever the server went away and came back, and goes on where
+    it was."""
+    reached = told = False
+    while True:
+        try:
+            async with connect(uri) as transport:
+                reached = True
+                await read(transport)
+                return
+        except (Unavailable, BaseExceptionGroup) as error:
+            if not (resumable and reached and isinstance(first_of(error), Unavailable)):
+                raise
+        if not told:
+            told = True
+            note("the server went away; this goes on when it is back (Ctrl-C ends it)")
+        await anyio.sleep(_RETRY)
 
 
 async def _views_reach_the_log(transport: Transport) -> None:

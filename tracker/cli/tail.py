@@ -11,7 +11,9 @@ import click
 from tracker.audit.escape import Console
 from tracker.cli.found import find_run
 from tracker.cli.items import RunName, run_argument, streaming
-from tracker.cli.session import connect, example, run, uri_option
+from tracker.cli.session import example, following, run, uri_option
+from tracker.errors import OutOfRange
+from tracker.transport import Transport
 
 
 @click.command(epilog=example("tracker tail digits/4f2a --follow", "tracker tail digits/4f2a --offset -2000"))
@@ -24,23 +26,41 @@ def tail(uri: str | None, run_name: RunName, follow: bool, offset: int, source: 
     """Print what a run has printed, byte for byte, and with --follow what it prints from now on.
 
     At a terminal, escape sequences are taken out but for colours. Where it stopped is where it can go on: pass the number of bytes
-    you have as --offset.
+    you have as --offset. With --follow it goes on by itself when the server was restarted.
     """
-    params = {"offset": str(offset)} | ({"follow": "true"} if follow else {}) | ({"source": source} if source else {})
-    run(partial(_tail, uri, run_name, params))
+    run(partial(_tail, uri, run_name, follow, offset, source))
 
 
-async def _tail(uri: str | None, name: RunName, params: dict[str, str]) -> None:
+async def _tail(uri: str | None, name: RunName, follow: bool, position: int, source: str | None) -> None:
     terminal = Console() if sys.stdout.isatty() else None
     out = sys.stdout.buffer
+    params = ({"follow": "true"} if follow else {}) | ({"source": source} if source else {})
+
+    async def read(transport: Transport) -> None:
+        nonlocal name, position
+        name = await find_run(transport, name)
+        if follow and position < 0:
+            position = max(await _size(transport, name) + position, 0)
+        async with streaming(transport, f"{name.path}/log", params | {"offset": str(position)}) as chunks:
+            async for chunk in chunks:
+                out.write(terminal.feed(chunk).encode() if terminal else chunk)
+                out.flush()
+                position += len(chunk)
+
     try:
-        async with connect(uri) as transport:
-            name = await find_run(transport, name)
-            async with streaming(transport, f"{name.path}/log", params) as chunks:
-                async for chunk in chunks:
-                    out.write(terminal.feed(chunk).encode() if terminal else chunk)
-                    out.flush()
+        await following(uri, read, resumable=follow and not source)  # of one source, the bytes do not tell the position
     finally:
         if terminal:
             out.write(terminal.end().encode())
             out.flush()
+
+
+async def _size(transport: Transport, name: RunName) -> int:
+    """The bytes of a console: an offset beyond its end is answered with them."""
+    try:
+        async with streaming(transport, f"{name.path}/log", {"offset": str(2**62)}) as chunks:
+            async for _ in chunks:
+                pass
+    except OutOfRange as error:
+        return error.size
+    return 0
