@@ -6,8 +6,9 @@ in one call; only a body with an unknown or an old tag is walked event by event.
 """
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, get_args
 
 import msgspec
 import zstandard
@@ -35,6 +36,7 @@ _events = msgspec.msgpack.Decoder(list[Event])
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 AnyEvent = Event | Unknown
+KINDS: Mapping[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}  # by tag
 
 
 def encode_event(event: AnyEvent) -> bytes:
@@ -85,7 +87,7 @@ def replace(body: bytes, index: int, event: AnyEvent) -> bytes:
 
 def _complaint(event: Unknown) -> str:
     try:
-        msgspec.convert(event.data, Event)
+        msgspec.convert(event.data, _kind_of(event.data))
     except msgspec.ValidationError as error:
         return str(error)
     return "its shape is not of this version"
@@ -97,6 +99,16 @@ def compress(plain: bytes) -> bytes:
         return plain
     packed = _zstd.compressor.compress(plain)
     return packed if len(packed) < len(plain) else plain
+
+
+def plain_size(body: bytes) -> int:
+    """How many bytes the msgpack array in a stored body has, by its own account."""
+    if body[:4] != _ZSTD_MAGIC:
+        return len(body)
+    try:
+        return min(zstandard.frame_content_size(body), MAX_BODY)
+    except zstandard.ZstdError:
+        return len(body)  # whoever decodes it is told
 
 
 def decompress(body: bytes) -> bytes:
@@ -138,19 +150,23 @@ def _decode_one(raw: bytes) -> AnyEvent:
     return event_from(shape)
 
 
+def _kind_of(shape: Mapping[str, Any]) -> type[Event] | None:
+    tag = shape.get("type")
+    return KINDS.get(tag) if isinstance(tag, str) else None
+
+
 def event_from(shape: dict[str, Any]) -> AnyEvent:
     """The event a plain dict stands for; Unknown when its tag, or its shape under a known tag, is not of this version."""
-    try:
-        event: AnyEvent = msgspec.convert(shape, Event)
-    except msgspec.ValidationError:
-        time, iteration = shape.get("time"), shape.get("iteration")
-        return Unknown(
-            type=str(shape.get("type", "")),
-            data=shape,
-            time=time if isinstance(time, int) else 0,
-            iteration=iteration if isinstance(iteration, int) else 0,
-        )
-    return event
+    if kind := _kind_of(shape):
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(shape, kind)  # the union of all kinds would be worked out anew each time
+    time, iteration = shape.get("time"), shape.get("iteration")
+    return Unknown(
+        type=str(shape.get("type", "")),
+        data=shape,
+        time=time if isinstance(time, int) else 0,
+        iteration=iteration if isinstance(iteration, int) else 0,
+    )
 
 
 def tag_of(event: AnyEvent) -> str:

@@ -21,7 +21,7 @@ from events.errors import Corrupt, LogClosed
 T = TypeVar("T")
 
 BUSY_SECONDS = 5.0  # how long a statement waits for another process's lock
-MEMORY = ":memory:"
+SCRATCH = ""  # a database of one connection: in its cache, and what does not fit there in a file without a name
 
 _ALWAYS = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -67,10 +67,10 @@ def is_damage(error: Exception) -> bool:
 
 @asynccontextmanager
 async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: bool = False) -> AsyncIterator[Connection]:
-    """A connection to the database at `path` (or ":memory:"), which `setup` (SQL) prepares, in autocommit mode (see `transaction`).
+    """A connection to the database at `path` (or SCRATCH), which `setup` (SQL) prepares, in autocommit mode (see `transaction`).
     A reader can change nothing, and needs the file; when nobody writes it (`immutable`), not even a file appears beside it."""
     uri = _uri(path, write=write, immutable=immutable)
-    if write and path != MEMORY:
+    if write and path != SCRATCH:
         _create(path)
     setup = setup if write else f"{setup} PRAGMA query_only=ON;"
     inner = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
@@ -85,8 +85,8 @@ async def connect(path: Path | str, *, write: bool, setup: str = "", immutable: 
 
 
 def _uri(path: Path | str, *, write: bool, immutable: bool) -> str:
-    if path == MEMORY:
-        return "file::memory:"
+    if path == SCRATCH:
+        return "file:"
     return f"{Path(path).absolute().as_uri()}?mode={'rwc' if write else 'ro'}{'&immutable=1' if immutable else ''}"
 
 

@@ -5,7 +5,8 @@ numbers of streams and producers in memory, because there is one writer and beca
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from hashlib import sha256
 
 import msgspec
@@ -127,17 +128,32 @@ class Sealer:
         last = new.sequence + known - 1
         expected = new.sequence
         offset = version = 0
-        for batch in await self._store.written(new.producer, new.sequence, last) + sealed:
-            for i, event in enumerate(batch.events):
-                sequence = batch.sequence + i
-                if not expected <= sequence <= last:
-                    continue
-                if batch.stream != new.stream or not _equal(event, append.events[sequence - new.sequence]):
-                    raise SequenceConflict(new.producer, sequence)
-                offset, version, expected = batch.offset + i, batch.version + i, sequence + 1
+        async with aclosing(self._written(new.producer, expected, last, sealed)) as batches:
+            async for batch in batches:
+                for i, event in enumerate(batch.events):
+                    sequence = batch.sequence + i
+                    if not expected <= sequence <= last:
+                        continue
+                    if batch.stream != new.stream or not _equal(event, append.events[sequence - new.sequence]):
+                        raise SequenceConflict(new.producer, sequence)
+                    offset, version, expected = batch.offset + i, batch.version + i, sequence + 1
         if expected <= last:
             raise Corrupt(f"producer {new.producer!r} has no sequence {expected}, though it has later ones")
         return offset, version
+
+    async def _written(self, producer: str, first: int, last: int, sealed: list[Batch]) -> AsyncGenerator[Batch, None]:
+        """What the producer wrote as first..last and maybe more, page by page: from the store, then what is sealed and not yet there."""
+        end = sealed[0].sequence - 1 if sealed else last
+        while first <= min(last, end):
+            page = await self._store.written(producer, first, min(last, end))
+            if not page or page[-1].sequence + page[-1].count <= first:
+                return
+            first = page[-1].sequence + page[-1].count
+            page.reverse()
+            while page:
+                yield page.pop()
+        for batch in sealed:
+            yield batch
 
 
 def pack(plain: bytes) -> tuple[bytes, bytes]:

@@ -22,6 +22,7 @@ from events.record import Batch, Head
 APPLICATION_ID = 0x52756E54  # "RunT"
 CHECKPOINT_FROM = 4 * 1024 * 1024  # estimated bytes of WAL
 PAGES_OF_A_COMMIT = 24 * 1024  # bytes of WAL a commit takes beside its bodies: index pages, the head's page
+PAGE = 8 * 1024 * 1024  # bytes of bodies read in one hop, unless other are asked for
 SCAN = 65_536  # offsets looked through in one hop for a prefix
 _SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
 FORMAT = len(_SCRIPTS)
@@ -87,9 +88,7 @@ class SqliteStore:
 
         await self._run_writer(work)
 
-    async def read(
-        self, after: int, limit: int, *, size: int = 8 * 1024 * 1024, stream: str | None = None, prefix: str | None = None
-    ) -> list[Batch]:
+    async def read(self, after: int, limit: int, *, size: int = PAGE, stream: str | None = None, prefix: str | None = None) -> list[Batch]:
         """See Store."""
         if prefix is None:
             sql = _READ_ALL if stream is None else _READ_STREAM
@@ -118,7 +117,7 @@ class SqliteStore:
     async def written(self, producer: str, first: int, last: int) -> list[Batch]:
         """See Store."""
         wanted = {"producer": producer, "first": first, "last": last}
-        return await (self._writer or self._reader).run(lambda db: [_batch(row) for row in db.execute(_WRITTEN, wanted)])
+        return await (self._writer or self._reader).run(partial(_page, sql=_WRITTEN, wanted=wanted, size=PAGE))
 
     async def redact(self, batch: Batch, notice: Batch, head: Head) -> None:
         """See Store. The old body is overwritten in the file, and the WAL emptied of it."""

@@ -37,7 +37,8 @@ class Store(Protocol):
         ...
 
     async def written(self, producer: str, first: int, last: int) -> list[Batch]:
-        """The batches that hold any of the producer's sequences first..last, in order."""
+        """The batches that hold any of the producer's sequences first..last, in order: at least one if any, and no more once their
+        bodies have 8 MiB."""
         ...
 
     async def redact(self, batch: Batch, notice: Batch, head: Head) -> None:

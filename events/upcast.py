@@ -14,6 +14,6 @@ UPCASTS: Mapping[str, Callable[[Shape], Shape]] = {}
 
 def upcast(shape: Shape, table: Mapping[str, Callable[[Shape], Shape]] = UPCASTS) -> Shape:
     """The present shape of an event of any age."""
-    while step := table.get(shape.get("type", "")):
+    while isinstance(tag := shape.get("type"), str) and (step := table.get(tag)):
         shape = step(shape)
     return shape

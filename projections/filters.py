@@ -34,6 +34,7 @@ from projections.conditions import (
     Value,
 )
 from projections.runs import ANNOTATION, LABEL, METRIC
+from projections.values import fit
 
 MAX_TEXT, MAX_TERMS, MAX_DEPTH, MAX_ORDER = 4096, 64, 16, 8
 
@@ -90,8 +91,8 @@ class _Parser:
     def __init__(self, text: str) -> None:
         if len(text) > MAX_TEXT:
             raise FilterError(f"the text has {len(text)} characters, at most {MAX_TEXT} are read", text, MAX_TEXT)
-        if "\0" in text:
-            raise FilterError("a NUL character is not allowed", text, text.index("\0"))
+        if bad := re.search("[\0\ud800-\udfff]", text):
+            raise FilterError("a NUL or half a surrogate pair is not text", text, bad.start())
         self.text = text
         self.tokens = list(_tokens(text))
         self.i = 0
@@ -240,7 +241,7 @@ class _Parser:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+        return fit((since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000)
 
     def order(self) -> Order:
         field = self.field()

@@ -318,7 +318,7 @@ def _refused(_turn: _Turn, row: RunRow, _event: e.EventRefused) -> None:
 
 
 def _missed(_turn: _Turn, row: RunRow, event: e.EventsMissed) -> None:
-    row.missed += fit(event.count)
+    row.missed = fit(row.missed + event.count)
 
 
 def _deleted(turn: _Turn, row: RunRow, event: e.RunDeleted) -> None:

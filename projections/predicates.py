@@ -14,6 +14,9 @@ Params = list[object]
 RUN = "+r.id"
 
 
+TRASHED = "SELECT name FROM projects WHERE deleted <> 0"
+
+
 class Probe(msgspec.Struct, frozen=True):
     """SQL that yields the ids of all runs of some projects that satisfy one condition. `scan`: it may read all of a key."""
 
@@ -23,7 +26,8 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """Where a search looks: these projects, runs only or iterations as well, alive or (True) in the trash or (None) both."""
+    """Where a search looks: these projects, runs only or iterations as well, alive or (True) in the trash or (None) both.
+    A run is in the trash when it was put there, or its project was."""
 
     projects: tuple[str, ...]
     everywhere: bool = False  # these are all projects there are
@@ -31,8 +35,8 @@ class Scope(msgspec.Struct, frozen=True):
     deleted: bool | None = False
 
     def predicate(self) -> str:
-        """What a run of any project must satisfy."""
-        trash = {False: " AND +r.deleted = 0", True: " AND +r.deleted <> 0", None: ""}[self.deleted]
+        """What a run of any of the projects must satisfy; of none in the trash, when runs are to be alive."""
+        trash = {False: " AND +r.deleted = 0", True: f" AND (+r.deleted <> 0 OR +r.project IN ({TRASHED}))", None: ""}[self.deleted]
         return ("1" if self.iterations else "+r.iteration = 0") + trash
 
 

@@ -27,7 +27,7 @@ class ProjectRow(msgspec.Struct, kw_only=True):
     parameters: dict[str, Any] = {}
 
 
-PROJECTS = Table("projects", ProjectRow, key=("name",), rowid="id")
+PROJECTS = Table("projects", ProjectRow, key=("name",), indexes=(("deleted", "name"),), rowid="id")
 
 
 class Projects:

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from events.connection import MEMORY, connect
+from events.connection import SCRATCH, connect
 from events.errors import Corrupt, LogClosed
 from events.reading import LogReader
 from projections import trust
@@ -36,7 +36,7 @@ async def keep_views(
     log: LogReader, directory: Path, projections: Sequence[Projection] = PROJECTIONS, *, write: bool = True
 ) -> AsyncIterator[Views]:
     """The views of `directory`, and a task that keeps them up to `log` and rebuilds them when they must be. For the log's one writer;
-    without `write`, the views which that writer keeps, or ones in memory when it has none that serve."""
+    without `write`, the views which that writer keeps, or ones for us alone when it has none that serve."""
     print_ = fingerprint(projections)
     path, current = await choose(log, directory, print_, trusting=not write)
     if write:
@@ -95,7 +95,7 @@ async def rebuild(log: LogReader, views: Views, directory: Path, progress: Progr
         raise
     finally:
         views.rebuilding = None
-    if old != MEMORY:
+    if old != SCRATCH:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(trust.remove, Path(old))
 
@@ -148,7 +148,7 @@ async def _follow(log: LogReader, views: Views) -> None:
 async def _open(directory: Path, projections: Sequence[Projection], path: Path | None, *, current: bool, write: bool) -> ViewsFile:
     if path is None:
         if not write:
-            return await open_file(MEMORY, projections, write=True)
+            return await open_file(SCRATCH, projections, write=True)
         file = await _create(await anyio.to_thread.run_sync(fresh_path, directory, fingerprint(projections)), projections)
         assert file.writer is not None
         await file.writer.run(mark_ready)

@@ -24,7 +24,10 @@ def searchable(value: Any) -> int | float | str | None:
         return None
     if isinstance(value, bytes):
         return value[: LONGEST // 2].hex()
-    return msgspec.json.encode(value).decode()[:LONGEST]
+    try:
+        return msgspec.json.encode(value).decode()[:LONGEST]
+    except (TypeError, RecursionError):
+        return None  # not JSON, though msgpack can hold it
 
 
 def fit(number: int) -> int:

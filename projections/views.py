@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from events.connection import MEMORY, Connection, connect
+from events.connection import SCRATCH, Connection, connect
 from events.errors import Corrupt
 from events.record import Batch
 from projections.applier import Applier, Health, read_health
@@ -101,7 +101,7 @@ async def open_file(path: Path | str, projections: Sequence[Projection], *, writ
         if write:
             writer = await stack.enter_async_context(connect(path, write=True, setup=_WRITER))
             applier = await writer.run(lambda db: Applier(db, projections))
-        if path == MEMORY and writer is not None:
+        if path == SCRATCH and writer is not None:
             readers = [writer]
         else:
             readers = [await stack.enter_async_context(connect(path, write=False, setup=_READER + setup)) for _ in range(READERS)]
@@ -136,7 +136,7 @@ class Views:
 
     @property
     def path(self) -> str:
-        """The file, or ":memory:"."""
+        """The file, "" when it is one for us alone."""
         return self._file.path
 
     @property
@@ -257,7 +257,7 @@ def select(db: sqlite3.Connection, table: Table, rest: str = "", params: Sequenc
 
 @asynccontextmanager
 async def open_views(path: Path | str, projections: Sequence[Projection], *, write: bool = True) -> AsyncIterator[Views]:
-    """The views in the file at `path` (or ":memory:", for us alone). Without `write` another process keeps them up."""
+    """The views in the file at `path` (or SCRATCH, for us alone). Without `write` another process keeps them up."""
     file = await open_file(path, projections, write=write)
     file.followed = not write
     views = Views(file, projections)

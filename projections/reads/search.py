@@ -16,7 +16,7 @@ import msgspec
 
 from projections.conditions import AllOf, AnyOf, Condition
 from projections.filters import parse_filter, parse_order
-from projections.predicates import Scope, probe
+from projections.predicates import TRASHED, Scope, probe
 from projections.query import NEWEST, Position, Search, merged, position_at, position_of, sorted_among, token_of, walkable, walks
 from projections.runs import RUNS, RunRow
 from projections.views import Views, select
@@ -52,7 +52,8 @@ async def search_runs(
 ) -> RunPage:
     """The runs of these projects (None: of all) that satisfy `filter`, at most `limit`, in the order of `order_by` (newest first).
 
-    `iterations` finds children as well. `deleted`: runs that are not in the trash, only those that are (True), or both (None).
+    `iterations` finds children as well. `deleted`: runs that are not in the
+    trash, nor their projects; only those that are (True); or both (None).
     Raises FilterError and PageTokenError.
     """
     condition, order = parse_filter(filter), parse_order(order_by) or NEWEST
@@ -68,16 +69,22 @@ async def find_runs(views: Views, search: Search, limit: int = 100, page_token: 
 
 
 def _page(db: sqlite3.Connection, search: Search, after: Position | None, limit: int) -> RunPage:
-    if search.scope.everywhere:
-        names = tuple(name for (name,) in db.execute(_ALL_PROJECTS))
-        search = msgspec.structs.replace(search, scope=msgspec.structs.replace(search.scope, projects=names))
-    if not search.scope.projects:
+    names = _projects(db, search.scope)
+    if not names:
         return RunPage([])
-    rows = _rows(db, search, after, limit + 1)
+    within = msgspec.structs.replace(search, scope=msgspec.structs.replace(search.scope, projects=names))
+    rows = _rows(db, within, after, limit + 1)
     ids = msgspec.json.encode([row[0] for row in rows[:limit]]).decode()
     found = {run.id: run for run in select(db, RUNS, "WHERE id IN (SELECT value FROM json_each(?))", (ids,))}
     token = token_of(search, position_at(rows[limit - 1])) if len(rows) > limit else ""
     return RunPage([found[row[0]] for row in rows[:limit]], token)
+
+
+def _projects(db: sqlite3.Connection, scope: Scope) -> tuple[str, ...]:
+    """The projects in which there may be runs of the scope."""
+    names = tuple(name for (name,) in db.execute(_ALL_PROJECTS)) if scope.everywhere else scope.projects
+    trashed = {name for (name,) in db.execute(TRASHED)} if scope.deleted is False else set()
+    return tuple(name for name in names if name not in trashed)
 
 
 def _rows(db: sqlite3.Connection, search: Search, after: Position | None, limit: int) -> list[tuple[Any, ...]]:

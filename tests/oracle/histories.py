@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from events import types as e
-from events.codec import AnyEvent, encode
+from events.codec import KINDS, AnyEvent, encode
 from events.record import Batch
 from events.types import Unknown
 from projections.applier import Applier
@@ -164,6 +165,33 @@ _in_place = st.one_of(
     st.tuples(st.sampled_from(STREAMS[3:5]), of_projects),
     st.tuples(st.just(STREAMS[5]), of_tokens),
 )
+_huge = st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, -(2**63), -1, 0, 1])
+_strange = (
+    _huge
+    | st.text(max_size=3)
+    | st.sampled_from(["\0", "k" * 5_000, {(1, 2): None}, {None: b""}, {True: [{}]}, msgspec.msgpack.Ext(7, b"x"), [[[[{}]]]]])
+)
+
+
+@st.composite
+def hostile(draw: st.DrawFn) -> Said:
+    """An event whose every number is at the edge of what msgpack holds, with values that no JSON has; or one of no known shape."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    if draw(st.integers(0, 9)) == 0:
+        data = {"type": draw(st.sampled_from([kind, 1, [], {}, None])), "time": draw(_huge), "iteration": draw(_huge)}
+        return draw(st.sampled_from(STREAMS)), Unknown(type="", data=data)
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(KINDS[kind]):
+        given = {int: _huge, Any: _strange, float: floats, bytes: st.just(b"x")}
+        if field.type in given:
+            fields[field.name] = draw(given[field.type])
+        elif field.type == dict[str, Any]:
+            fields[field.name] = {"k": draw(_strange)}
+        elif field.required:
+            fields[field.name] = draw(st.sampled_from(["k", "\0", "k" * 5_000]))
+    return draw(st.sampled_from(STREAMS[:3] if issubclass(KINDS[kind], e.OfRun) else STREAMS)), KINDS[kind](**fields)
+
+
 histories = st.lists(st.one_of(_in_place, _in_place, _in_place, _anything), min_size=1, max_size=60)
 groupings = st.lists(st.integers(1, 7), min_size=1, max_size=4)
 cuttings = st.lists(st.booleans(), min_size=1, max_size=5)

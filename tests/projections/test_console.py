@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.connection import SCRATCH
 from events.types import ConsoleWritten, RunCreated
 from projections.console import CONSOLES, Console
 from projections.reads.console import ConsolePart, ConsolePiece, pieces, read_console
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def views() -> AsyncIterator[Views]:
     """Empty views."""
-    async with open_views(":memory:", (Console(),)) as views:
+    async with open_views(SCRATCH, (Console(),)) as views:
         yield views
 
 
@@ -32,7 +33,7 @@ writes = st.lists(
 async def test_any_part_is_exactly_what_was_printed(writes: list[tuple[bytes, str, int, bool]], offset: int, size: int) -> None:
     """From any byte, for any length, whole or of one source: the bytes as they were printed, in order, with the place to go on."""
     told, text, sources = Told(), b"".join(data for data, *_ in writes), b"".join(s[-1:].encode() * len(d) for d, s, *_ in writes)
-    async with open_views(":memory:", (Console(),)) as views:
+    async with open_views(SCRATCH, (Console(),)) as views:
         group: list[ConsoleWritten] = []
         for data, source, iteration, cut in writes:
             group.append(ConsoleWritten(time=1, data=data, source=source, iteration=iteration))

@@ -13,6 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.connection import SCRATCH
 from events.types import Event, MetricLogged, RunCreated
 from projections.metrics import Metrics
 from projections.reads.metrics import chart, history, series_of, width_of
@@ -36,7 +37,7 @@ def bits(values: Sequence[float]) -> bytes:
 @pytest.fixture
 async def views() -> AsyncIterator[Views]:
     """Empty views."""
-    async with open_views(":memory:", METRICS) as views:
+    async with open_views(SCRATCH, METRICS) as views:
         yield views
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from events import types as e
 from events.codec import AnyEvent
+from events.connection import SCRATCH
 from projections.reads.access import get_token, list_tokens
 from projections.reads.artifacts import get_artifact, list_artifacts
 from projections.reads.projects import get_project, list_projects
@@ -39,7 +40,7 @@ class Scene:
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     """Empty views."""
-    async with open_views(":memory:", PROJECTIONS) as views:
+    async with open_views(SCRATCH, PROJECTIONS) as views:
         yield Scene(views)
 
 

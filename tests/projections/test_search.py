@@ -1,15 +1,19 @@
 """Search against a naive model: the same runs found, in the same order, on the same pages, whichever index drives."""
 
+import base64
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cmp_to_key
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events import types as e
+from events.connection import SCRATCH
 from projections.filters import FilterError, parse_order
 from projections.predicates import Scope
 from projections.query import NEWEST, PageTokenError, Search, walkable, walks
@@ -215,9 +219,11 @@ orders = st.lists(
 def subjects(draw: st.DrawFn) -> list[Subject]:
     """Runs with and without children."""
     found = []
+    trash = draw(st.sampled_from(["", "", "p", "pq"]))  # projects
     for n in range(draw(st.integers(1, 7))):
         project, uid = draw(st.sampled_from("pq")), f"u{n}"
         deleted, name = draw(st.integers(0, 5)) == 0, draw(st.sampled_from(["", "a", "ab", "b", "A"]))
+        gone = project in trash
         for iteration in range(draw(st.integers(0, 2)) + 1):
             values = {}
             for kind in KINDS:
@@ -227,7 +233,14 @@ def subjects(draw: st.DrawFn) -> list[Subject]:
                         values[kind, key] = float(value) if kind == "metrics" else value
             start, ended = (0, 0) if iteration else (draw(st.sampled_from([0, 11, 12])), draw(st.sampled_from([0, 20, 21])))
             state = "completed" if ended else "running" if start else "created"
-            attributes = {"name": name, "user": "", "created_at": draw(st.integers(5, 7)), "deleted": deleted}
+            attributes = {
+                "name": name,
+                "user": "",
+                "created_at": draw(st.integers(5, 7)),
+                "deleted": deleted or gone,
+                "put": deleted,
+                "gone": gone,
+            }
             found.append(Subject(project, uid, iteration, values, state=state, start_time=start, end_time=ended, **attributes))
     return found
 
@@ -254,8 +267,10 @@ async def tell(views: Views, found: list[Subject]) -> None:
     """Bring the views to what the model knows."""
     told = Told()
     batches = [told.say(f"run/{s.project}/{s.uid}", *history(s)) for s in found]
-    trash = {(s.project, s.uid) for s in found if s.attributes["deleted"]}
-    await views.apply([*batches, *(told.say(f"run/{p}/{u}", e.RunDeleted(time=99)) for p, u in sorted(trash))])
+    trash = {f"run/{s.project}/{s.uid}" for s in found if s.attributes["put"]}
+    projects = {f"project/{s.project}" for s in found if s.attributes["gone"]}
+    await views.apply([*batches, *(told.say(stream, e.RunDeleted(time=99)) for stream in sorted(trash))])
+    await views.apply([told.say(stream, e.ProjectDeleted(time=99)) for stream in sorted(projects)])
 
 
 def expected(found: list[Subject], meaning: Meaning, order: list[Any], scope: dict[str, Any]) -> list[tuple[str, str, int]]:
@@ -304,7 +319,7 @@ async def test_a_search_finds_what_looking_at_everything_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "RARE", rare)
         patch.setattr(search, "FAR", 10 if rare == 3 else search.FAR)
-        async with open_views(":memory:", PROJECTIONS) as views:
+        async with open_views(SCRATCH, PROJECTIONS) as views:
             await tell(views, found)
             assert all(not health.error for health in views.health.values())
             pages, token = [], ""
@@ -321,7 +336,7 @@ async def test_a_search_finds_what_looking_at_everything_finds(
 async def test_a_token_belongs_to_its_search() -> None:
     """A damaged token, or one of another search, is refused; a new project does not spoil one."""
     told = Told()
-    async with open_views(":memory:", PROJECTIONS) as views:
+    async with open_views(SCRATCH, PROJECTIONS) as views:
         await views.apply([told.say(f"run/p/u{n}", e.RunCreated(time=n, name="x")) for n in range(5)])
         token = (await search_runs(views, limit=2)).next_page_token
         await views.apply([told.say("run/a/u", e.RunCreated(time=0, name="x"))])
@@ -339,7 +354,7 @@ async def test_a_token_belongs_to_its_search() -> None:
 async def test_pages_go_on_while_runs_come_and_change() -> None:
     """A page after others shows no run twice, though new ones arrived meanwhile."""
     told = Told()
-    async with open_views(":memory:", PROJECTIONS) as views:
+    async with open_views(SCRATCH, PROJECTIONS) as views:
         await views.apply([told.say(f"run/p/u{n}", e.RunCreated(time=n + 1, name="x")) for n in range(6)])
         first = await search_runs(views, ["p"], limit=3)
         await views.apply([told.say("run/p/new", e.RunCreated(time=100, name="x"))])
@@ -347,12 +362,65 @@ async def test_pages_go_on_while_runs_come_and_change() -> None:
         assert [r.uid for r in first.runs + second.runs] == ["u5", "u4", "u3", "u2", "u1", "u0"]
 
 
+async def test_runs_go_to_the_trash_with_their_project() -> None:
+    """The runs of a deleted project are found among what is deleted only, and when it is restored, as before; tokens stay good."""
+    told = Told()
+    async with open_views(SCRATCH, PROJECTIONS) as views:
+        await views.apply([told.say(f"run/{p}/u{n}", e.RunCreated(time=n + 1, name="x")) for n in range(4) for p in "pq"])
+
+        async def found(projects: list[str] | None, *, deleted: bool | None) -> list[str]:
+            page = await search_runs(views, projects, order_by="created_at, uid", limit=5, deleted=deleted)
+            rest = page.next_page_token
+            more = await search_runs(views, projects, order_by="created_at, uid", deleted=deleted, page_token=rest) if rest else None
+            return [f"{run.project}{run.uid}" for run in page.runs + (more.runs if more else [])]
+
+        everything = await found(None, deleted=False)
+        assert len(everything) == 8
+        await views.apply([told.say("project/p", e.ProjectDeleted(time=9))])
+        assert await found(None, deleted=False) == ["qu0", "qu1", "qu2", "qu3"] == await found(["p", "q"], deleted=False)
+        assert await found(["p"], deleted=False) == []
+        assert await found(None, deleted=True) == ["pu0", "pu1", "pu2", "pu3"] == await found(["p"], deleted=True)
+        assert await found(None, deleted=None) == everything
+        await views.apply([told.say("project/p", e.ProjectRestored(time=10))])
+        assert await found(None, deleted=False) == everything
+        assert await found(None, deleted=True) == []
+
+
+positions = st.tuples(
+    st.integers(-1, 4),
+    st.none() | st.booleans() | st.integers(-(2**64), 2**64 - 1) | st.floats() | st.text() | st.binary() | st.lists(st.integers()),
+)
+
+
+@given(
+    ranks=st.lists(positions, max_size=3) | st.none(),
+    id=st.integers(-(2**63), 2**64 - 1) | st.text(),
+    order=st.sampled_from(["", "metrics.x", "name DESC", "start_time, params.x", "iteration"]),
+)
+async def test_a_forged_token_does_no_harm(ranks: Any, id: Any, order: str) -> None:
+    """Whoever makes tokens himself, with the right mark of the search in them, gets a page of it or a refusal, never a failure."""
+    search = Search(Scope((), everywhere=True), None, parse_order(order) or NEWEST)
+    try:
+        data = msgspec.msgpack.encode((search.fingerprint(), (ranks, id)))
+    except OverflowError:
+        return
+    token = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    told = Told()
+    async with open_views(SCRATCH, PROJECTIONS) as views:
+        await views.apply([told.say(f"run/p/u{n}", e.RunCreated(time=n, name="x"), metric) for n, metric in enumerate(METRICS)])
+        with suppress(PageTokenError):
+            await search_runs(views, order_by=order, page_token=token)
+
+
+METRICS = [e.MetricLogged(time=1, key="x", value=value) for value in (0.5, math.nan, math.inf)]
+
+
 @pytest.mark.parametrize("order", ["metrics.x DESC", "params.`a b`", "", "start_time", "end_time DESC", "name", "state"])
 async def test_a_walk_never_sorts(order: str) -> None:
     """The first page of a common order costs the same however many runs there are: an index has the order."""
     made = Search(Scope(("p",)), None, parse_order(order) or NEWEST)
     assert walkable(made)
-    async with open_views(":memory:", PROJECTIONS) as views:
+    async with open_views(SCRATCH, PROJECTIONS) as views:
         for statements in walks(made, None, 10):
             for one in statements:
                 plan = " / ".join(str(row[-1]) for row in await views.fetch("EXPLAIN QUERY PLAN " + one.sql, one.params))

@@ -39,6 +39,8 @@ STATE = Field(ATTRIBUTE, "state")
         ("attributes.Status = 'running'", Comparison(STATE, "=", "running")),
         ("iteration > 3", Comparison(Field(ATTRIBUTE, "iteration"), ">", 3)),
         ("start_time > '1970-01-01T00:00:01Z'", Comparison(Field(ATTRIBUTE, "started_at"), ">", 10**9)),
+        ("start_time < '9999-12-31'", Comparison(Field(ATTRIBUTE, "started_at"), "<", 2**63 - 1)),  # the last moment there is
+        ("start_time > '0001-01-01T00:00:00+23:59'", Comparison(Field(ATTRIBUTE, "started_at"), ">", -(2**63) + 1)),
         ("end_time > '1970-01-01 01:00+01:00'", Comparison(Field(ATTRIBUTE, "ended_at"), ">", 0)),
         ("created_at > 5", Comparison(Field(ATTRIBUTE, "created_at"), ">", 5)),
         ("state in ('a', 'b')", OneOf(STATE, ("a", "b"), negated=False)),
@@ -100,6 +102,7 @@ def test_a_blank_filter_finds_everything() -> None:
         ("iteration = nan", 13, "never NaN"),
         ("metrics.x > 0.5abc", 13, "is not understood"),
         ("state = \0", 9, "NUL"),
+        ("state = 'a\ud800'", 11, "surrogate"),
         ("AND", 1, "a field such as"),
     ],
 )
