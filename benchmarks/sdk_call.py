@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import json
 import os
-import socket
+import signal
 import subprocess
 import sys
 import threading
@@ -12,53 +12,74 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.figure import Figure, number, percentile, size
 from benchmarks.serving import Server, append_body, free_port, serving
 from events.types import MetricLogged
 
-# A training loop that does nothing but log, in a process of its own. Prints p50 and p99 in microseconds.
+# A training loop that does nothing but log, in a process of its own. With a pace it sleeps up to each call's time, as a loop that
+# computes would be busy. Prints p50 and p99 in microseconds.
 JOB = """
-import gc, sys, time, tracker
-calls = int(sys.argv[1])
+import os, sys, time, tracker
+calls, pause, alone = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "alone"
 clock, times = time.perf_counter_ns, [0] * calls
-run = tracker.get_or_create_ctx("sdk-call", project="bench")
+if alone:  # the journal only: nobody sends
+    from pathlib import Path
+    from events.types import MetricLogged
+    from tracker.recorder import Recorder
+    recorder = Recorder("http://nowhere", Path(os.environ["TRACKER_JOURNALS"]))
+    def log(key, value, step):
+        recorder.record(b"run/bench/alone", (MetricLogged(time=time.time_ns(), key=key, value=value, step=step),))
+else:
+    log = tracker.get_or_create_ctx("sdk-call", project="bench").log_metric
 for step in range(2000):
-    run.log_metric("warm", 0.5, step=step)
+    log("warm", 0.5, step=step)
+due = clock()
 for step in range(calls):
+    due += pause
+    if pause and (rest := due - clock()) > 0:
+        time.sleep(rest / 1e9)
     began = clock()
-    run.log_metric("loss", 0.5 + step, step=step)
+    log("loss", 0.5 + step, step=step)
     times[step] = clock() - began
 times.sort()
 print(times[calls // 2] / 1000, times[calls * 99 // 100] / 1000, flush=True)
-import os
 os._exit(0)  # what is left in the journal is not of interest here
 """
+PACE = 1_000_000  # nanoseconds between paced calls
+STOPPED, RUNNING = 0.2, 0.05  # seconds of each turn of a slow server
 
 
-def measure(directory: Path, url: str, name: str) -> tuple[float, float]:
-    """p50 and p99 of a call in a fresh process that records to `url`."""
-    environment = {**os.environ, "TRACKER_URI": url, "TRACKER_JOURNALS": str(directory / f"journals-{name}")}
-    command = [sys.executable, "-W", "ignore", "-c", JOB, str(size(50_000, 2_000))]
+def measure(directory: Path, url: str, name: str, *, pause: int = 0) -> tuple[float, float]:
+    """p50 and p99 of a call in a fresh process that records to `url`; name "alone": that writes its journal, and has no sender."""
+    environment = {**os.environ, "TRACKER_URI": url, "TRACKER_JOURNALS": str(directory / f"journals-{name}-{pause}")}
+    calls = size(5_000, 500) if pause else size(50_000, 2_000)
+    command = [sys.executable, "-W", "ignore", "-c", JOB, str(calls), str(pause), name]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     p50, p99 = done.stdout.split()
     return float(p50), float(p99)
 
 
 @contextlib.contextmanager
-def slow_server() -> Iterator[str]:
-    """A server that takes every connection and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken: list[socket.socket] = []
+def slowed(server: Server) -> Iterator[None]:
+    """The server gets a fifth of the time: stopped, then running, in turns."""
+    over = threading.Event()
 
-        def take() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    taken.append(listener.accept()[0])
+    def turns() -> None:
+        while not over.is_set():
+            os.kill(server.pid, signal.SIGSTOP)
+            over.wait(STOPPED)
+            os.kill(server.pid, signal.SIGCONT)
+            over.wait(RUNNING)
 
-        threading.Thread(target=take, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for one in taken:
-            one.close()
+    thread = threading.Thread(target=turns)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def naive_post(server: Server) -> float:
@@ -75,35 +96,41 @@ def naive_post(server: Server) -> float:
     return percentile(times, 50)
 
 
+def told(measured: dict[str, tuple[float, float]]) -> str:
+    """Pairs of p50 and p99, by name."""
+    return "; ".join(f"{name} {number(p50)}/{number(p99)}" for name, (p50, p99) in measured.items())
+
+
 def run(directory: Path) -> list[Figure]:
     """The worst of three servers counts."""
+    away = f"http://127.0.0.1:{free_port()}"
     with serving(directory / "sdk") as server:
         measured = {"up": measure(directory, server.url, "up")}
+        paced = {"up": measure(directory, server.url, "up", pause=PACE)}
         post = naive_post(server)
-    with slow_server() as url:
-        measured["slow"] = measure(directory, url, "slow")
-    measured["down"] = measure(directory, f"http://127.0.0.1:{free_port()}", "down")
-    told = "; ".join(f"{name} {number(p50)}/{number(p99)}" for name, (p50, p99) in measured.items())
-    method = f"a loop that does nothing else, perf_counter_ns around each of {size(50_000, 2_000):,} calls; p50/p99: {told}"
-    beside = f"a POST per call, reply awaited: p50 {number(post)} us"
+        with slowed(server):
+            measured["slow"] = measure(directory, server.url, "slow")
+    measured["down"] = measure(directory, away, "down")
+    paced["down"] = measure(directory, away, "down", pause=PACE)
+    alone = measure(directory, away, "alone", pause=PACE)
+    method = f"a loop that does nothing else, perf_counter_ns around each of {size(50_000, 2_000):,} calls; p50/p99: {told(measured)}"
     worst = [max(pair[i] for pair in measured.values()) for i in (0, 1)]
-    return [
-        Figure(
-            verb="sdk call",
-            name="log_metric p50, worst of up, slow, down",
-            value=worst[0],
-            unit="us",
-            target=8,
-            method=method,
-            beside=beside,
-        ),
-        Figure(
-            verb="sdk call",
-            name="log_metric p99, worst of up, slow, down",
-            value=worst[1],
-            unit="us",
-            target=80,
-            method=method,
-            beside=beside,
-        ),
-    ]
+    tight = Figure(
+        verb="sdk call",
+        name="log_metric p50, worst of up, slow, down",
+        value=worst[0],
+        unit="us",
+        target=8,
+        method=f"{method}; slow = stopped {STOPPED:g} s of every {STOPPED + RUNNING:g}",
+        beside=f"a POST per call, reply awaited: p50 {number(post)} us",
+    )
+    name = "log_metric p99, worst of up, slow, down"
+    slept = Figure(
+        verb="sdk call",
+        name="log_metric p99 at 1,000 calls/s, worst of up, down",
+        value=max(p99 for _, p99 in paced.values()),
+        unit="us",
+        method=f"as above, {size(5_000, 500):,} calls, asleep in between, so caches are cold and the core wakes up; p50/p99: {told(paced)}",
+        beside=f"the same with the journal written and nobody sending: {number(alone[0])}/{number(alone[1])}",
+    )
+    return [tight, msgspec.structs.replace(tight, name=name, value=worst[1], target=80), slept]

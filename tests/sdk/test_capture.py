@@ -73,3 +73,25 @@ def test_a_flood_is_recorded_whole(server: Server, job: Job) -> None:
     assert process.returncode == 0, err
     assert console(server, "r1")["stdout"].decode() == out
     assert len(out) > 2_000_000
+
+
+def test_streams_that_are_no_descriptor_are_recorded_too(server: Server, job: Job) -> None:
+    """A notebook's sys.stdout, or one that was replaced, is recorded as it is written, and is back in its place afterwards."""
+    process = job(
+        server.uri,
+        """
+        import io, os, sys, tracker
+        terminal, sys.stdout = sys.stdout, io.StringIO()
+        cell = sys.stdout
+        with tracker.get_or_create_ctx("x", project="p", uid="r1", capture=True):
+            print("in the cell")
+            os.write(1, b"below it\\n")
+        print("after")
+        assert sys.stdout is cell
+        terminal.write(cell.getvalue())
+        """,
+    )
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert sorted(out.splitlines()) == ["after", "below it", "in the cell"]
+    assert sorted(console(server, "r1")["stdout"].splitlines()) == [b"below it", b"in the cell"]

@@ -129,6 +129,7 @@ def test_values_arrive_as_they_were(server: Server) -> None:
         run.log_metric("np", -math.inf)
         run.log_result("array", np.arange(3))
         run.log_result("int", np.int64(7))
+        run.log_result(5, "five")
         run.log_result("nan", math.nan)
         run.log_result("when", datetime(2026, 1, 2, tzinfo=UTC))
         run.log_metric("at", 1, timestamp=datetime(2026, 1, 2, tzinfo=UTC))
@@ -137,6 +138,14 @@ def test_values_arrive_as_they_were(server: Server) -> None:
             lambda: run.log_metric("text", "0.5"),
             lambda: run.log_metric("", 1.0),
             lambda: run.log_metric("a\x00b", 1.0),
+            lambda: run.log_metric(None, 1.0),
+            lambda: run.log_metric(["k"], 1.0),
+            lambda: run.log_metric("k", None),
+            lambda: run.log_metric("k", 10**400),
+            lambda: run.log_metric("k", np.arange(2)),
+            lambda: run.log_metric("k", 1.0, step=1.5),
+            lambda: run.log_metric("k", 1.0, labels=["a"]),
+            lambda: run.set_label({}, "x"),
             lambda: run.log_metric("k", 1.0, timestamp=1.7e12),
             lambda: run.log_results([1]),
             run.mark_as_best,
@@ -144,13 +153,14 @@ def test_values_arrive_as_they_were(server: Server) -> None:
             lambda: run.log_artifact("x", body={"a": 1}),
             lambda: run.log_artifact("x", local_path="/no/such/file"),
             lambda: tracker.get_or_create_ctx("x", project="../p"),
+            lambda: tracker.get_or_create_ctx("x", labels=["a"]),
         ):
             with pytest.raises(InvalidRequest):
                 bad()
     assert tracker.flush()
     events = [e["event"] for e in server.events(run.uid)]
     assert [e["value"] for e in events if e.get("key") == "np"] == [0.5, 2.0, "NaN", "-Infinity"]
-    assert server.run(run.uid)["results"] == {"array": [0, 1, 2], "int": 7, "nan": "NaN", "when": "2026-01-02T00:00:00+00:00"}
+    assert server.run(run.uid)["results"] == {"5": "five", "array": [0, 1, 2], "int": 7, "nan": "NaN", "when": "2026-01-02T00:00:00+00:00"}
     assert [e["time"] for e in events if e.get("key") == "at"] == [1767312000 * 10**9]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,3 +182,22 @@ def test_a_killed_process_loses_nothing_it_had_said(tmp_path: Path) -> None:
         got = numbers(pieces)
         assert got == list(range(1, len(got) + 1))
         assert said <= len(got) <= said + 1
+
+
+def test_a_deleted_segment_is_written_anew(tmp_path: Path) -> None:
+    """Somebody removes the journal of a running job, directory and all: all that was said stands under the same name again."""
+    journal = Journal(tmp_path / "journals", "http://x", "p1")
+    journal.append(b"run/p/r", 1, event(1))
+    reader = JournalReader(journal.path)
+    assert [piece.sequence for piece in reader.read()] == [1]
+    assert not journal.restore()
+    shutil.rmtree(tmp_path / "journals")
+    journal.append(b"run/p/r", 1, event(2))
+    assert journal.restore()
+    journal.append(b"run/p/r", 1, event(3))
+    assert [(piece.sequence, piece.count) for piece in (*reader.read(), *reader.read())] == [(2, 1), (3, 1)]
+    again = JournalReader(journal.path)
+    assert [(piece.sequence, piece.count) for piece in again.read()] == [(1, 3)]
+    assert is_alive(journal.path)
+    journal.close(3)
+    assert not list((tmp_path / "journals").iterdir())

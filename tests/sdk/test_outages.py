@@ -163,3 +163,35 @@ def test_a_server_restored_from_an_older_copy_goes_on(server: Server) -> None:
     assert [e["event"]["type"] for e in server.events(run.uid)][:3] == ["event.refused"] * 3
     assert server.steps(run.uid) == [1]
     assert server.run(run.uid)["state"] == "completed"
+
+
+def test_a_journal_deleted_under_the_job(server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The journal goes while the server does not answer: said once, and every event is stored in the end."""
+    with tracker.get_or_create_ctx("x", project="p", uid="r1", uri=server.uri) as run:
+        assert run.commit()
+        server.signal(signal.SIGSTOP)
+        for step in range(2000):
+            run.log_metric("m", 1.0, step=step)
+            if step in (500, 1500):
+                until(lambda: list((tmp_path / "journals").glob("*.journal")))
+                shutil.rmtree(tmp_path / "journals")
+        until(lambda: list((tmp_path / "journals").glob("*.journal")))
+        server.signal(signal.SIGCONT)
+        assert until(run.commit)
+    assert server.steps("r1") == list(range(2000))
+    assert sum("was deleted" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_data_directory_deleted_under_the_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The whole target goes: it begins anew with all that the journal still has, and that is said."""
+    data = tmp_path / "data"
+    with tracker.get_or_create_ctx("x", project="p", uid="r1", uri=data) as run:
+        run.log_result("before", 1)
+        assert run.commit()
+        shutil.rmtree(data)
+        run.log_result("after", 2)
+        assert until(run.commit)
+    PROCESS.end()
+    assert any("was deleted under the job" in record.getMessage() for record in caplog.records)
+    with tracker.get_or_create_ctx("x", project="p", uid="r1", uri=data) as run:
+        assert run.results == {"before": 1, "after": 2}
