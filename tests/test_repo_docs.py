@@ -48,6 +48,18 @@ def test_every_command_says_what_it_does() -> None:
         assert len(answer.output.splitlines()) > 3
 
 
+def test_files_that_pages_name_exist() -> None:
+    """Whatever file of the code a page names is there."""
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    named = {
+        path
+        for page in pages
+        for path in re.findall(r"`((?:events|projections|tracker|tests|benchmarks|examples)/[\w/.-]+)`", page.read_text())
+    }
+    assert len(named) > 60
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
 def test_status_names_what_exists() -> None:
     """Every test and every command that docs/status.md calls as a witness exists."""
     page = (DOCS / "status.md").read_text()

@@ -24,12 +24,6 @@ class Moment(msgspec.Struct, frozen=True):
     offset: int | None = None
     time: int | None = None
 
-    def covers(self, offset: int, recorded_at: int) -> bool:
-        """Whether an event with this offset, recorded at this time, had happened at the moment."""
-        if self.offset is not None:
-            return offset <= self.offset
-        return self.time is None or recorded_at <= self.time
-
     @property
     def text(self) -> str:
         """As the API's `at=` takes it."""
