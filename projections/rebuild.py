@@ -12,10 +12,10 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import structlog
 
 from events.connection import SCRATCH, connect
 from events.errors import Corrupt, LogClosed
+from events.logger import Logger
 from events.reading import LogReader
 from projections import trust
 from projections.base import Projection
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 _RETRY = 10.0  # seconds after a rebuild that the disk refused
 _LOOK_EVERY = 0.5  # seconds between looks whether another process's file is still there
-_logger = structlog.get_logger("projections")
+_logger = Logger("projections")
 
 
 @asynccontextmanager
@@ -67,15 +67,22 @@ async def keep_views(
 async def rebuild(log: LogReader, views: Views, directory: Path, progress: Progress | None = None) -> None:
     """Build the views again beside the present ones, while those serve, and let them change places.
     `progress(done, total)` is told offsets. For the process that keeps the views of `directory`."""
+    async with views.building:
+        await _build(log, views, directory, progress)
+
+
+async def _build(log: LogReader, views: Views, directory: Path, progress: Progress | None) -> None:
     old, path = views.path, await anyio.to_thread.run_sync(fresh_path, directory, fingerprint(views.projections))
-    fresh = await _create(path, views.projections)
+    fresh, done = await _create(path, views.projections), 0
     try:
 
         async def advance(until: int) -> None:
-            async with aclosing(groups(log, fresh.offset_reached, until=until)) as all_groups:
+            nonlocal done
+            async with aclosing(groups(log, done, until=until)) as all_groups:
                 async for group in all_groups:
                     await fresh.apply(group)
-                    views.rebuilding = (fresh.offset_reached, max(until, log.head.offset))
+                    done = group[-1].last
+                    views.rebuilding = (done, max(until, log.head.offset))
                     if progress is not None:
                         progress(*views.rebuilding)
 
@@ -85,7 +92,7 @@ async def rebuild(log: LogReader, views: Views, directory: Path, progress: Progr
             await fresh.writer.run(mark_ready)
             views.rebuilding = None
 
-        while fresh.offset_reached < (head := log.head.offset):
+        while done < (head := log.head.offset):
             await advance(head)
         await views.flip(fresh, catch_up)
     except BaseException:

@@ -11,9 +11,9 @@ from contextlib import aclosing
 
 import anyio
 import msgspec
-import structlog
 
 from events.codec import plain_size
+from events.logger import Logger
 from events.reading import LogReader
 from events.record import Batch
 from projections.views import Views
@@ -22,7 +22,7 @@ EVENTS, BYTES = 10_000, 8 * 1024 * 1024  # of one transaction; bytes as they are
 _GATHER = 0.01  # seconds between the beginnings of two transactions, when nobody waits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds between tries when the disk refuses
 
-_logger = structlog.get_logger("projections")
+_logger = Logger("projections")
 
 
 async def run(log: LogReader, views: Views) -> None:

@@ -6,11 +6,11 @@ from typing import cast
 from uuid import uuid4
 
 import anyio
-import structlog
 
 from events.codec import AnyEvent
 from events.errors import EventsError
 from events.log import EventLog, LogReader, Receipt
+from events.logger import Logger
 from events.record import New
 from events.types import RunLost
 from projections.runs import RUNNING, RUNS
@@ -24,7 +24,7 @@ from tracker.moments import Moments
 from tracker.names import run_stream
 from tracker.settings import Settings
 
-logger = structlog.get_logger("tracker.directory")
+logger = Logger("tracker.directory")
 _RUNNING = """SELECT r.project, r.uid, a.producer FROM runs r LEFT JOIN attempts a ON a.run = r.id AND a.ended_at = 0
 WHERE r.state = ? AND r.iteration = 0 AND r.deleted = 0"""
 

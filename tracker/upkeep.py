@@ -7,9 +7,9 @@ from pathlib import Path
 
 import anyio
 import msgspec
-import structlog
 
 from events.errors import EventsError, LogClosed
+from events.logger import Logger
 from tracker.beside import beside
 from tracker.directory import App
 from tracker.drain import Drain
@@ -19,7 +19,7 @@ from tracker.keys import STREAM
 from tracker.service.record import decode_record, record
 from tracker.wire import MSGPACK
 
-logger = structlog.get_logger("tracker.upkeep")
+logger = Logger("tracker.upkeep")
 LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here
 
 
