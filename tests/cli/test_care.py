@@ -162,6 +162,16 @@ def test_tokens_are_shown_once_and_can_be_revoked(run: Tracker, data: Path, monk
     assert "no token" in run("token", "revoke", "nope", "--uri", str(data), code=1).stderr
 
 
+def test_who_needs_a_token_is_told_where_it_goes(run: Tracker, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first token on a server wants one; without it, or with a wrong one, the command says what to do in one sentence."""
+    token = json.loads(run("token", "create", "--role", "viewer", "--json", "--uri", server).stdout)["token"]
+    assert "this needs a token: put a valid one into TRACKER_TOKEN" in run("runs", "--uri", server, code=1).stderr
+    monkeypatch.setenv("TRACKER_TOKEN", "wrong")
+    assert "the token is not valid: put a valid one" in run("runs", "--uri", server, code=1).stderr
+    monkeypatch.setenv("TRACKER_TOKEN", token)
+    assert RUN in run("runs", "--uri", server).stdout
+
+
 def test_what_a_dead_job_left_is_delivered_once(run: Tracker, data: Path, server: str, tmp_path: Path) -> None:
     """A journal of a job that died is delivered to the server it was meant for; afterwards there is nothing left to do."""
     del data
