@@ -74,11 +74,6 @@ class ViewsFile:
         going = [health.offset for health in self.health.values() if not health.error]
         return min(going or [health.offset for health in self.health.values()], default=0)
 
-    @property
-    def offset_reached(self) -> int:
-        """The furthest checkpoint, also when its projection stopped."""
-        return max((health.offset for health in self.health.values()), default=0)
-
     async def apply(self, batches: Sequence[Batch], upto: int = 0) -> None:
         """See `Views.apply`."""
         writer, applier = self.writer, self.applier
@@ -118,6 +113,7 @@ class Views:
         self.projections = tuple(projections)
         self.trouble = ""  # why they cannot be written now, "" when they can
         self.rebuilding: tuple[int, int] | None = None  # how far a rebuild is, and how far it must go
+        self.building = anyio.Lock()  # of rebuilds: they would take the same new file
         self.damaged = anyio.Event()  # set when the file was found to be damaged
         self._file = file
         self._turn = anyio.Lock()  # of apply and flip

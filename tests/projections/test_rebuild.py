@@ -182,6 +182,41 @@ async def test_a_rebuild_that_is_cut_short_changes_nothing(tmp_path: Path) -> No
         assert await views.wait(await record(log, 100), BOUND)
 
 
+async def test_rebuilds_at_the_same_time_are_one_after_the_other(tmp_path: Path) -> None:
+    """Whoever asks for a rebuild while another goes on, the one an upgrade needs included, gets one; each leaves one whole file."""
+    async with opened(tmp_path) as log:
+        async with keep_views(log, tmp_path) as views:
+            for n in range(200):
+                offset = await record(log, n, f"u{n % 7}")
+            assert await views.wait(offset, BOUND)
+        later = (Later(), *PROJECTIONS[1:])
+        async with keep_views(log, tmp_path, later) as views:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(rebuild, log, views, tmp_path)
+            assert await views.wait(await record(log, 200), BOUND)
+            assert [path for _, _, path in views_files(tmp_path)] == [Path(views.path)]
+            assert await tables(views) == await folded_anew(log, tmp_path, later)
+
+
+async def test_a_rebuild_ends_though_every_projection_fails(tmp_path: Path) -> None:
+    """When no fold can go on, the rebuild is done all the same, and health says where each stopped."""
+
+    class Failing(Projects):
+        def fold(self, rows: Rows, batch: Batch) -> None:
+            if batch.offset > 2:
+                raise ValueError("a bug of this projection")
+            super().fold(rows, batch)
+
+    async with opened(tmp_path) as log, keep_views(log, tmp_path, (Failing(),)) as views:
+        for n in range(5):
+            await record(log, n)
+        with anyio.fail_after(BOUND):
+            await rebuild(log, views, tmp_path)
+        assert [(health.offset, health.failed_at) for health in views.health.values()] == [(2, 3)]
+        assert (await views.get(PROJECTS, "p")).offset == 2
+
+
 async def test_after_a_power_cut_the_log_is_believed(tmp_path: Path) -> None:
     """A file written before the machine's last start without a clean end is built again, even when it looks whole."""
     async with opened(tmp_path) as log:
