@@ -70,7 +70,7 @@ def _failed(error: BaseException) -> BaseException:
     if isinstance(error, BrokenPipeError):
         return error
     if isinstance(error, Unauthorized):
-        said = str(error).partition(":")[0]  # the rest is for who speaks HTTP
+        said = str(error).partition(": send it as")[0]  # the rest is for who speaks HTTP
         return Failed(f"{said}: put a valid one into TRACKER_TOKEN; `tracker token create` makes them")
     if isinstance(error, Unreachable):
         return Failed(f"{error}: is the server up? `tracker serve` starts one")
