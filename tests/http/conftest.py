@@ -1,7 +1,8 @@
 """A real server on a real socket, in the test's own loop, and clients for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+import structlog.testing
 
 from tracker.server.serve import Running, running
 from tracker.settings import Settings
@@ -71,3 +73,12 @@ def serving(tmp_path: Path) -> Serving:
             yield Client(server, session)
 
     return open_server
+
+
+@pytest.fixture
+def faultless(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever the test sends, the server logs no fault of its own: no error, no traceback."""
+    with structlog.testing.capture_logs() as lines:
+        yield
+    assert [line for line in lines if line["log_level"] in ("error", "critical") or "exc_info" in line] == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

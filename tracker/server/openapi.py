@@ -42,6 +42,7 @@ def describe_api(routes: Iterable[Route]) -> dict[str, Any]:
     types.add(ErrorBody)
     ordered = sorted(types, key=repr)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=_REF)
+    schemas = _spelled(schemas)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -51,6 +52,17 @@ def describe_api(routes: Iterable[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }
+
+
+def _spelled(schema: Any) -> Any:
+    """A schema in which numbers may be those that JSON has no digits for."""
+    if isinstance(schema, list):
+        return [_spelled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "number":
+        return {"anyOf": [schema, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
+    return {name: _spelled(item) for name, item in schema.items()}
 
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +77,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.role != "anyone":
         operation["security"] = [{"token": []}, {}]
     if body := _body(route, schemas):
-        operation["requestBody"] = {"required": True, "content": body}
+        needed = route.raw or route.body is not None or any(media["schema"]["required"] for media in body.values())
+        operation["requestBody"] = {"required": needed, "content": body}
     return operation
 
 
