@@ -24,6 +24,7 @@ CHECKPOINT_FROM = 4 * 1024 * 1024  # estimated bytes of WAL
 PAGES_OF_A_COMMIT = 24 * 1024  # bytes of WAL a commit takes beside its bodies: index pages, the head's page
 PAGE = 8 * 1024 * 1024  # bytes of bodies read in one hop, unless other are asked for
 SCAN = 65_536  # offsets looked through in one hop for a prefix
+RARE = 20_000  # batches of a prefix: found by the index in a millisecond
 _SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
 FORMAT = len(_SCRIPTS)
 _TYPES = (int, int, str, int, int, str, str, int, bytes, bytes)  # of the columns of a batch, as written
@@ -51,6 +52,9 @@ _READ_PREFIX = """
     WHERE offset >= coalesce((SELECT offset FROM batch WHERE offset <= :next ORDER BY offset DESC LIMIT 1), 0)
       AND offset + count > :next AND offset < :end AND substr(stream, 1, length(:prefix)) = :prefix
     ORDER BY offset LIMIT :limit"""
+_FIND_PREFIX = """
+    SELECT count(*), min(offset) FILTER (WHERE offset >= :next)
+    FROM (SELECT offset FROM batch WHERE stream BETWEEN :prefix AND :prefix || char(1114111) LIMIT :most)"""
 _WRITTEN = """
     SELECT * FROM batch
     WHERE producer = :producer AND sequence <= :last AND sequence >= coalesce(
@@ -94,11 +98,23 @@ class SqliteStore:
             sql = _READ_ALL if stream is None else _READ_STREAM
             wanted = {"next": after + 1, "limit": limit, "stream": stream}
             return await self._reader.run(partial(_page, sql=sql, wanted=wanted, size=size))
-        end = (await self.head()).offset
-        for start in range(after + 1, end + 1, SCAN):  # a rare prefix takes many hops, so that others are served between
+        return await self._read_prefix(after, limit, size, prefix)
+
+    async def _read_prefix(self, after: int, limit: int, size: int, prefix: str) -> list[Batch]:
+        """Look through the log stretch by stretch, so that others are served between; where a rare prefix goes on, the index tells."""
+        start, end, rare = after + 1, (await self.head()).offset, None
+        while start <= end:
             wanted = {"next": start, "end": start + SCAN, "limit": limit, "prefix": prefix}
             if found := await self._reader.run(partial(_page, sql=_READ_PREFIX, wanted=wanted, size=size)):
                 return found
+            start += SCAN
+            if rare is None:
+                place = {"next": start, "prefix": prefix, "most": RARE + 1}
+                count, following = await self._reader.run(partial(_find, place=place))
+                rare = count <= RARE
+                if rare and following is None:
+                    return []
+                start = following if rare else start
         return []
 
     async def version(self, stream: str) -> int:
@@ -259,6 +275,11 @@ def _head(db: sqlite3.Connection) -> Head:
     if row is None or tuple(map(type, row)) != _TYPES_OF_HEAD:
         raise Corrupt("the log has lost its head row")
     return Head(*row)
+
+
+def _find(db: sqlite3.Connection, place: dict[str, Any]) -> tuple[int, int | None]:
+    count, following = db.execute(_FIND_PREFIX, place).fetchone()
+    return count, following
 
 
 def _page(db: sqlite3.Connection, sql: str, wanted: dict[str, Any], size: int) -> list[Batch]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from events import sqlite
 from events.errors import Corrupt, DiskFull, InvalidEvent, NewerFormat
 from events.log import EventLog, open_log, open_reader
 from events.record import New
@@ -251,6 +253,32 @@ async def test_a_reader_writes_no_file_content(opened: OpenLog, path: Path, labe
     async with open_sqlite(path, write=False) as store, open_reader(store) as reader:
         assert (await verify_chain(reader)).sound
     assert fingerprints(path.parent)["log.db"] == before
+
+
+@pytest.mark.parametrize("rare", [0, 3, 10_000], ids=["common", "some rare", "rare"])
+async def test_a_prefix_is_read_the_same_wherever_it_is(
+    opened: OpenLog, path: Path, metrics: Make, monkeypatch: pytest.MonkeyPatch, rare: int
+) -> None:
+    """Rare or common, near or far: a read by prefix gives exactly the batches of its streams, from any offset."""
+    monkeypatch.setattr(sqlite, "RARE", rare)
+    monkeypatch.setattr(sqlite, "SCAN", 4)
+    dice = random.Random(rare)
+    names = ["run/p/a", "run/p/b", "run/p", "run/pq/a", "run/é/a", "run/p/\U0001f600", "other"]
+    async with opened() as log:
+        for n in range(60):
+            name = dice.choice(names[:3] if 20 < n < 40 else names)
+            at = await log.position(name)
+            await log.append(metrics(at + 1, dice.choice([1, 1, 3]), stream=name, producer=name))
+        end = log.head.offset
+    async with open_sqlite(path, write=False) as store:
+        everything = await store.read(0, 1000)
+        for prefix in ("run/p/", "run/p", "run/é/", "run/pq/", "other", "run/p/\U0001f600", "none", ""):
+            for after in range(0, end + 2, 5):
+                found, at = [], after
+                while page := await store.read(at, 2, prefix=prefix):
+                    found += page
+                    at = page[-1].last
+                assert found == [batch for batch in everything if batch.stream.startswith(prefix) and batch.last > after]
 
 
 async def test_a_metric_takes_few_bytes(opened: OpenLog, path: Path, metrics: Make) -> None:
