@@ -165,9 +165,9 @@ def test_tokens_are_shown_once_and_can_be_revoked(run: Tracker, data: Path, monk
 def test_who_needs_a_token_is_told_where_it_goes(run: Tracker, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the first token on a server wants one; without it, or with a wrong one, the command says what to do in one sentence."""
     token = json.loads(run("token", "create", "--role", "viewer", "--json", "--uri", server).stdout)["token"]
-    assert "put a valid one into TRACKER_TOKEN" in run("runs", "--uri", server, code=1).stderr
+    assert "put one into TRACKER_TOKEN; `tracker token create` makes tokens" in run("runs", "--uri", server, code=1).stderr
     monkeypatch.setenv("TRACKER_TOKEN", "wrong")
-    assert "put a valid one into TRACKER_TOKEN" in run("runs", "--uri", server, code=1).stderr
+    assert "the token in TRACKER_TOKEN is not valid" in run("runs", "--uri", server, code=1).stderr
     monkeypatch.setenv("TRACKER_TOKEN", token)
     assert RUN in run("runs", "--uri", server).stdout
 

@@ -70,8 +70,7 @@ def _failed(error: BaseException) -> BaseException:
     if isinstance(error, BrokenPipeError):
         return error
     if isinstance(error, Unauthorized):
-        said = str(error).partition(": send it as")[0]  # the rest is for who speaks HTTP
-        return Failed(f"{said}: put a valid one into TRACKER_TOKEN; `tracker token create` makes them")
+        return Failed(f"{error}; `tracker token create` makes tokens")
     if isinstance(error, Unreachable):
         return Failed(f"{error}: is the server up? `tracker serve` starts one")
     if isinstance(error, InvalidFilter):
