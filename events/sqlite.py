@@ -112,9 +112,10 @@ class SqliteStore:
                 place = {"next": start, "prefix": prefix, "most": RARE + 1}
                 count, following = await self._reader.run(partial(_find, place=place))
                 rare = count <= RARE
-                if rare and following is None:
-                    return []
-                start = following if rare else start
+                if rare:
+                    if following is None:
+                        return []
+                    start = following
         return []
 
     async def version(self, stream: str) -> int:
