@@ -43,31 +43,12 @@ from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.facts import gather
 from tracker.known import Known, Memory
+from tracker.recorded import DONE, Recorded
 from tracker.recorder import new_id
 from tracker.run_logger import RunLogger
 from tracker.values import key_of, number_of, plain, plain_dict, step_of, text_of, texts_of, time_of
 
 MAX_TRACEBACK = 64 * 1024  # characters
-
-
-class Recorded:
-    """What recording methods return: done already; awaiting it waits for the acknowledgement only where `commit=True` asked for it."""
-
-    __slots__ = ("_wait",)
-
-    def __init__(self, wait: Callable[[], Coroutine[Any, Any, object]] | None = None) -> None:
-        self._wait = wait
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self.done().__await__()
-
-    async def done(self) -> None:
-        """Wait, if there is anything to wait for."""
-        if self._wait is not None:
-            await self._wait()
-
-
-DONE = Recorded()
 
 
 class Context(Known):
@@ -357,11 +338,29 @@ class Context(Known):
         self.record(AttemptStarted(time=self.memory.started_at, attempt=self._attempt, facts=gather()))
         self.connection.recorder.runs[self._project, self._uid] = self.end_with_process
         ambient.enter(self)
-        if capture:
-            try:
-                self._capture = Capture(self.record_console)
-            except (RuntimeError, OSError) as error:
-                self.connection.recorder.complaints.say("capture", f"the console is not recorded: {error}")
+        self.capture(capture)
+
+    def capture(self, wanted: bool) -> None:
+        """Record the console from now on, if that is wanted and not done yet."""
+        if not wanted or self.captured:
+            return
+        try:
+            self._capture = Capture(self.record_console)
+        except (RuntimeError, OSError) as error:
+            self.connection.recorder.complaints.say("capture", f"the console is not recorded: {error}")
+
+    def take(self, wanted: Memory) -> None:
+        """Set the parameters, labels and annotations that are otherwise, or not at all, here."""
+        now, memory = time.time_ns(), self.memory
+        events: list[AnyEvent] = []
+        for kind, values, known in (
+            (ParameterSet, wanted.parameters, memory.parameters),
+            (LabelSet, wanted.labels, memory.labels),
+            (AnnotationSet, wanted.annotations, memory.annotations),
+        ):
+            events += [kind(time=now, key=key, value=value) for key, value in values.items() if known.get(key, ...) != value]
+            known.update(values)
+        self.record(*events)
 
     def resume(self, memory: Memory, *, name: str, children: int) -> None:
         """Take over what earlier attempts left."""

@@ -98,6 +98,10 @@ class Known:
         """Whether the run has not ended here."""
         return self.memory.state not in TERMINAL
 
+    def answers_to(self, name: str, project: str, uid: str) -> bool:
+        """Whether these are its names; an empty one is anybody's."""
+        return name in ("", self._name) and project in ("", self._project) and uid in ("", self._uid)
+
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: kind, metadata, spec and status."""
         return _shape(self)

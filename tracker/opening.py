@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from events.types import LabelSet, ParameterSet, RunCreated, StateChanged
+from events.types import RunCreated, StateChanged
 from projections.runs import RUNNING
 from tracker import ambient
 from tracker.connection import PROCESS, Connection
@@ -35,30 +35,33 @@ def get_or_create_ctx(
 ) -> Context:
     """The context of the run that the calling code works on; a new run, when it works on none.
 
-    The ambient run is meant when it has this name (or none is given), and no other project or uid is asked for. With `uid`, a run that
+    The ambient run is meant when it has this name (or none is given), and no other project, uid or uri is asked for; parameters, labels
+    and annotations that it has otherwise are set. With `uid`, a run that
     exists goes on: a new attempt at it, with what it had (for which the target is asked once, when the context is awaited or entered).
     `uri` says where to record: a directory or http://host:port; default TRACKER_URI, or ./tracker-data. `capture` records the console.
     Await it, or enter it: `async with get_or_create_ctx("train") as run`. Raises InvalidRequest for names that are not allowed.
     """
-    known = ambient.current()
-    if known is not None and name in ("", known.name) and project in ("", known.project) and uid in ("", known.uid):
-        return known
-    project = check_name(str(project or DEFAULT_PROJECT), "project")
-    name = check_key(str(name or "run"), "name")
-    memory = Memory(
+    connection = PROCESS.connection(str(uri))
+    wanted = Memory(
         state=RUNNING,
         parameters=plain_dict(parameters, "parameters"),
         labels=texts_of(labels, "labels"),
         annotations=texts_of(annotations, "annotations"),
     )
-    connection = PROCESS.connection(str(uri))
+    known = ambient.current()
+    if known is not None and (not uri or connection is known.connection) and known.answers_to(name, project, uid):
+        known.take(wanted)
+        known.capture(capture)
+        return known
+    project = check_name(str(project or DEFAULT_PROJECT), "project")
+    name = check_key(str(name or "run"), "name")
     resumed = bool(uid)
     context = Context(
         connection,
         project=project,
         uid=check_name(str(uid), "uid") if resumed else new_id(),
         name=name,
-        memory=memory,
+        memory=wanted,
         prepare=_Resuming(capture, parent) if resumed else None,
     )
     if not resumed:
@@ -106,16 +109,11 @@ class _Resuming:
 
     async def _go_on(self, context: Context, run: dict[str, Any]) -> None:
         wanted, memory = context.memory, _remembered(run)
-        now = time.time_ns()
-        changed = [ParameterSet(time=now, key=k, value=v) for k, v in wanted.parameters.items() if memory.parameters.get(k, ...) != v]
-        labelled = [LabelSet(time=now, key=k, value=v) for k, v in wanted.labels.items() if memory.labels.get(k) != v]
-        memory.parameters.update(wanted.parameters)
-        memory.labels.update(wanted.labels)
-        memory.annotations.update(wanted.annotations)
         memory.steps = await _next_steps(context.connection, context.project, context.uid)
         context.resume(memory, name=str(run.get("name") or context.name), children=int(run.get("children") or 0))
         context.start(capture=self._capture)
-        context.record(StateChanged(time=now, state=RUNNING), *changed, *labelled)
+        context.record(StateChanged(time=time.time_ns(), state=RUNNING))
+        context.take(wanted)
 
 
 def _remembered(run: dict[str, Any]) -> Memory:

@@ -13,7 +13,7 @@ from tracker import context as aio
 from tracker import opening
 from tracker.artifact import Artifact
 from tracker.connection import PROCESS
-from tracker.context import Recorded
+from tracker.recorded import Recorded
 from tracker.run_logger import RunLogger
 
 T = TypeVar("T")
@@ -235,7 +235,8 @@ def get_or_create_ctx(
 ) -> Context:
     """The context of the run that the calling code works on; a new run, when it works on none.
 
-    The ambient run is meant when it has this name (or none is given), and no other project or uid is asked for. With `uid`, a run that
+    The ambient run is meant when it has this name (or none is given), and no other project, uid or uri is asked for; parameters, labels
+    and annotations that it has otherwise are set. With `uid`, a run that
     exists goes on: a new attempt at it, with what it had (for which the target is asked once, for ten seconds at most).
     `uri` says where to record: a directory or http://host:port; default TRACKER_URI, or ./tracker-data. `capture` records the console.
     Use it in a `with` block, which completes the run. Raises InvalidRequest for names that are not allowed.

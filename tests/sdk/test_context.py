@@ -120,6 +120,22 @@ def test_resuming_goes_on_with_what_the_run_had(server: Server) -> None:
     assert [e["event"]["type"] for e in server.events("r1")].count("run.created") == 1
 
 
+def test_asking_for_the_run_again_ignores_nothing(server: Server, tmp_path: Path) -> None:
+    """`get_or_create_ctx` inside a run gives that run, with what was said differently this time; another uri is another run."""
+    with tracker.get_or_create_ctx("x", project="p", uid="r1", uri=server.uri, parameters={"a": 1, "b": 2}) as run:
+        again = tracker.get_or_create_ctx("x", parameters={"b": 3, "c": 4}, labels={"l": "m"}, annotations={"n": "o"})
+        assert again.uid == run.uid
+        assert run.parameters == {"a": 1, "b": 3, "c": 4}
+        with tracker.get_or_create_ctx("x", project="p", uri=tmp_path / "data") as other:
+            assert other.uid != run.uid
+        assert run.commit()
+    assert [e["event"]["key"] for e in server.events("r1") if e["event"]["type"] == "parameter.set"] == ["b", "c"]
+    with tracker.get_or_create_ctx("x", project="p", uid="r1", uri=server.uri, annotations={"n": "new"}) as run:
+        assert run.commit()
+    stored = server.run("r1")
+    assert (stored["parameters"], stored["labels"], stored["annotations"]) == ({"a": 1, "b": 3, "c": 4}, {"l": "m"}, {"n": "new"})
+
+
 def test_values_arrive_as_they_were(server: Server) -> None:
     """Numpy scalars become numbers, NaN and infinities stay, arrays become lists; what no event can hold is refused with a clear error."""
     with tracker.get_or_create_ctx("values", project="p", uri=server.uri) as run:
