@@ -17,40 +17,17 @@ from events.record import Batch, Head
 _header = msgspec.msgpack.Encoder()
 
 
-def seal(
-    previous: bytes,
-    *,
-    offset: int,
-    count: int,
-    stream: str,
-    version: int,
-    recorded_at: int,
-    actor: str,
-    producer: str,
-    sequence: int,
-    body_digest: bytes,
-) -> bytes:
-    """The digest of a batch that follows `previous`."""
-    header = _header.encode((offset, count, stream, version, recorded_at, actor, producer, sequence))
-    return sha256(previous + header + body_digest).digest()
+def seal(previous: bytes, batch: Batch, body_digest: bytes) -> bytes:
+    """The digest of a batch that follows `previous`, whatever it has for one; `body_digest` is of its body as first written."""
+    header = (batch.offset, batch.count, batch.stream, batch.version, batch.recorded_at, batch.actor, batch.producer, batch.sequence)
+    return sha256(previous + _header.encode(header) + body_digest).digest()
 
 
 def check(head: Head, batch: Batch) -> Head:
     """The head after `batch`, when it truly follows `head`. Raises Corrupt naming the offset."""
     if batch.offset != head.offset + 1:
         raise Corrupt(f"offset {head.offset + 1} is missing: the log goes on at {batch.offset}", head.offset + 1)
-    expected = seal(
-        head.digest,
-        offset=batch.offset,
-        count=batch.count,
-        stream=batch.stream,
-        version=batch.version,
-        recorded_at=batch.recorded_at,
-        actor=batch.actor,
-        producer=batch.producer,
-        sequence=batch.sequence,
-        body_digest=batch.original or sha256(batch.body).digest(),
-    )
+    expected = seal(head.digest, batch, batch.original or sha256(batch.body).digest())
     if expected != batch.digest:
         raise Corrupt(f"the batch at offset {batch.offset} is not what was written", batch.offset)
     return Head(offset=batch.last, digest=batch.digest, recorded_at=batch.recorded_at, epoch=head.epoch)

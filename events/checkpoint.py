@@ -13,7 +13,6 @@ from hashlib import sha256
 import msgspec
 
 from events.errors import BadCheckpoint
-from events.reading import LogReader
 from events.record import Head
 from events.verify import Anchor
 
@@ -98,14 +97,6 @@ def open_checkpoint(text: str, public: str) -> Checkpoint:
                 raise BadCheckpoint(f"the signature of {name} does not fit the checkpoint") from error
             return checkpoint
     raise BadCheckpoint(f"the checkpoint is not signed by {name}")
-
-
-async def is_prefix(log: LogReader, anchor: Anchor) -> bool:
-    """Whether the log, as it stands, has a batch that ends at the anchor with its digest. What lies before is for `verify_chain`."""
-    if anchor.offset == 0:
-        return anchor.digest == Head().digest
-    page = await log.stored(anchor.offset - 1, limit=1)
-    return bool(page) and (page[0].last, page[0].digest) == (anchor.offset, anchor.digest)
 
 
 def _key(text: str) -> tuple[str, bytes, bytes]:

@@ -91,36 +91,24 @@ class Sealer:
     async def _chain(self, append: Append, known: int, version: int) -> Batch:
         new, count, plain = append.new, len(append.events), append.plain
         body, body_digest = pack(plain) if len(plain) <= INLINE else await to_thread.run_sync(pack, plain)
-        offset, sequence = self.head.offset + 1, new.sequence + known
-        recorded_at = max(self._clock(), self.head.recorded_at)
-        digest = seal(
-            self.head.digest,
-            offset=offset,
+        unsealed = Batch(
+            offset=self.head.offset + 1,
             count=count,
             stream=new.stream,
             version=version + 1,
-            recorded_at=recorded_at,
+            recorded_at=max(self._clock(), self.head.recorded_at),
             actor=new.actor,
             producer=new.producer,
-            sequence=sequence,
-            body_digest=body_digest,
-        )
-        self.head = Head(offset + count - 1, digest, recorded_at, self.head.epoch)
-        self._positions[new.producer] = sequence + count - 1
-        self._versions[new.stream] = version + count
-        append.receipt = Receipt(self.head.offset, version + count, known)
-        return Batch(
-            offset=offset,
-            count=count,
-            stream=new.stream,
-            version=version + 1,
-            recorded_at=recorded_at,
-            actor=new.actor,
-            producer=new.producer,
-            sequence=sequence,
+            sequence=new.sequence + known,
             body=body,
-            digest=digest,
+            digest=b"",
         )
+        batch = msgspec.structs.replace(unsealed, digest=seal(self.head.digest, unsealed, body_digest))
+        self.head = Head(batch.last, batch.digest, batch.recorded_at, self.head.epoch)
+        self._positions[new.producer] = new.sequence + known + count - 1
+        self._versions[new.stream] = version + count
+        append.receipt = Receipt(batch.last, version + count, known)
+        return batch
 
     async def _same(self, append: Append, known: int, sealed: list[Batch]) -> tuple[int, int]:
         """Offset and version of the last of the first `known` events as written before, which must be the same events."""

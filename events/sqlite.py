@@ -102,20 +102,17 @@ class SqliteStore:
 
     async def _read_prefix(self, after: int, limit: int, size: int, prefix: str) -> list[Batch]:
         """Look through the log stretch by stretch, so that others are served between; where a rare prefix goes on, the index tells."""
-        start, end, rare = after + 1, (await self.head()).offset, None
+        start, end, asked = after + 1, (await self.head()).offset, False
         while start <= end:
             wanted = {"next": start, "end": start + SCAN, "limit": limit, "prefix": prefix}
             if found := await self._reader.run(partial(_page, sql=_READ_PREFIX, wanted=wanted, size=size)):
                 return found
             start += SCAN
-            if rare is None:
-                place = {"next": start, "prefix": prefix, "most": RARE + 1}
+            if not asked:
+                asked, place = True, {"next": start, "prefix": prefix, "most": RARE + 1}
                 count, following = await self._reader.run(partial(_find, place=place))
-                rare = count <= RARE
-                if rare:
-                    if following is None:
-                        return []
-                    start = following
+                if count <= RARE:
+                    start = end + 1 if following is None else following
         return []
 
     async def version(self, stream: str) -> int:

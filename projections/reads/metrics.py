@@ -11,6 +11,7 @@ from projections.views import Views, select
 
 PAGE = 10_000  # points of a history, unless more are asked for
 MOST_BUCKETS = 100_000
+_KNOWN = tuple(name for name in SeriesRow.__struct_fields__ if not name.startswith("tail_"))  # of a series, without its points
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -63,9 +64,10 @@ class Chart(msgspec.Struct, frozen=True):
 async def series_of(views: Views, project: str, uid: str, iteration: int | None = None) -> list[Series]:
     """The series of a run and its iterations (of one `iteration` when it is given), in the order of their first points."""
     of_one = "" if iteration is None else " AND iteration = ?"
-    where = f"WHERE project = ? AND uid = ?{of_one} ORDER BY id"
     params = (project, uid) if iteration is None else (project, uid, iteration)
-    return [_series(row) for row in await views.select(SERIES, where, params)]
+    known = ", ".join(_KNOWN)
+    found = await views.fetch(f"SELECT {known} FROM series WHERE project = ? AND uid = ?{of_one} ORDER BY id", params)  # noqa: S608
+    return [_series(SeriesRow(**dict(zip(_KNOWN, row, strict=True)))) for row in found]
 
 
 async def history(

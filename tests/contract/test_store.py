@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from events.chain import seal
@@ -46,7 +47,8 @@ def follow(
     body = body or encode([LabelSet(time=head.offset + i, key="k", value=stream) for i in range(count)])
     header = {"offset": head.offset + 1, "count": count, "stream": stream, "version": version, "recorded_at": head.offset + 1}
     header |= {"actor": "ann", "producer": producer or stream, "sequence": sequence}
-    return Batch(**header, body=body, digest=seal(head.digest, **header, body_digest=sha256(body).digest()))
+    batch = Batch(**header, body=body, digest=b"")
+    return msgspec.structs.replace(batch, digest=seal(head.digest, batch, sha256(body).digest()))
 
 
 def after(batch: Batch, head: Head) -> Head:

@@ -8,7 +8,7 @@ import pytest
 from events import types as e
 from events.codec import AnyEvent
 from events.connection import SCRATCH
-from projections.reads.access import get_token, list_tokens
+from projections.reads.access import list_tokens
 from projections.reads.artifacts import get_artifact, list_artifacts
 from projections.reads.projects import get_project, list_projects
 from projections.reads.runs import Run, get_run, iterations
@@ -195,4 +195,3 @@ async def test_tokens(scene: Scene) -> None:
         ("one", "admin", 3),
         ("two", "viewer", 0),
     ]
-    assert await get_token(scene.views, "three") is None

@@ -182,7 +182,8 @@ def _sealed(first: Line, events: list[AnyEvent], head: Head) -> Batch:
         "producer": first.producer,
         "sequence": first.sequence,
     }
-    return Batch(**place, body=body, original=original, digest=seal(head.digest, **place, body_digest=original or sha256(body).digest()))
+    batch = Batch(**place, body=body, original=original, digest=b"")
+    return msgspec.structs.replace(batch, digest=seal(head.digest, batch, original or sha256(body).digest()))
 
 
 async def merge(source: Source, log: EventLog, progress: Callable[[int], None] = lambda _: None) -> Imported:
