@@ -76,7 +76,8 @@ class Connection(RequestHandler):
             logger.info("malformed", status=status, peer=self.peer, error=repr(exc)[:256])
             code, says = "malformed", "this is not a well-formed HTTP/1.1 request"
         else:
-            logger.error("fault", peer=self.peer, exc_info=exc)
+            if not isinstance(exc, ConnectionError):  # else the client has left
+                logger.error("fault", peer=self.peer, exc_info=exc)
             code, says = "failed", "the server failed to do this; its log says why"
         body = {"error": {"code": code, "message": says, "detail": {}}}
         response = web.Response(

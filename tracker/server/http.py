@@ -5,11 +5,13 @@ become an answer in one place. aiohttp's own router is not used: our table match
 checked before a handler sees it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
+import anyio
 import msgspec
 import structlog
 from aiohttp import HttpVersion11, web
@@ -27,6 +29,7 @@ from tracker.service.replies import Content, Items
 from tracker.wire import JSON, MSGPACK, accepted, decode_json, decode_msgpack, encode, media_type
 
 logger = structlog.get_logger("tracker.http")
+T = TypeVar("T")
 
 _QUIET = frozenset({"/v1/events", "/v1/heartbeats", "/health", "/livez"})  # too many to tell of each when it went well
 _ALWAYS = CIMultiDict(
@@ -103,8 +106,11 @@ class Edge:
         authorize(match.route, principal)
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
             raise Unexpected("the only thing to expect here is 100-continue")
-        reply = await self._call(request, match, _query(query), principal or OWNER)
-        return match, await self._answer(request, match, reply)
+        work = partial(self._work, request, match, _query(query), principal or OWNER)
+        return match, await (_apart(work) if match.route.apart else work())
+
+    async def _work(self, request: web.BaseRequest, match: Match, query: Mapping[str, str], principal: Principal) -> web.StreamResponse:
+        return await self._answer(request, match, await self._call(request, match, query, principal))
 
     def _guard(self, request: web.BaseRequest) -> Principal | None:
         headers = request.headers
@@ -143,6 +149,8 @@ class Edge:
         if route.decode is not None:
             return await route.handler(self._app, route.decode(body, media or JSON), principal.name)
         members = None if not body else decode_msgpack(body) if media == MSGPACK else decode_json(body)
+        if body and members is None:
+            raise InvalidRequest("the body must be an object")
         return await route.handler(self._app, parameters(match, query, members), principal.name)
 
     async def _answer(self, request: web.BaseRequest, match: Match, reply: Any) -> web.StreamResponse:
@@ -187,6 +195,19 @@ async def _send_content(
         return web.Response(status=304, headers=headers)
     await streams.send_bytes(request, response, content, span, sse=sse, alive=alive)
     return response
+
+
+async def _apart(work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` returns, in a task of its own. When a client leaves, aiohttp cancels the handler in asyncio's way, which no shield holds
+    off; a task group passes it on in the way that shields do."""
+    done: list[T] = []
+
+    async def run() -> None:
+        done.append(await work())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+    return done[0]
 
 
 def _query(text: str) -> dict[str, str]:

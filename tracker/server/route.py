@@ -47,6 +47,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     raw: bool = False
     status: int = 200
 
+    @property
+    def apart(self) -> bool:
+        """Whether it keeps something open, or in order, that must be let go of properly when the client leaves. An append need not: the
+        log takes it back or keeps it whole."""
+        return bool(self.stream) or (self.method not in READS and self.decode is None)
+
 
 class Match(msgspec.Struct, frozen=True):
     """A route found for a path, with the path's parameters, decoded once and checked."""
