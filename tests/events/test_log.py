@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from events import sqlite
 from events.errors import EventsError, Fenced, InvalidEvent, LogClosed, Overloaded, SequenceConflict, SequenceGap
 from events.log import EventLog, open_log, open_reader
 from events.record import New
@@ -177,6 +178,20 @@ async def test_too_much_waiting_is_refused_before_memory_grows(log: EventLog, co
     assert log.head.offset == 2
     await send(9)
     assert log.head.offset == 3
+
+
+async def test_events_sent_again_are_compared_page_by_page(log: EventLog, labels: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much stands under the sequences a producer sends again, little of it is held at a time; a difference anywhere is found."""
+    for n in range(6):
+        await log.append(labels(2 * n + 1, 2))
+    monkeypatch.setattr(sqlite, "PAGE", 1)
+    again = labels(1, 14)
+    receipt = await log.append(again)
+    assert (receipt.offset, receipt.version, receipt.duplicates) == (14, 14, 12)
+    with pytest.raises(SequenceConflict) as caught:
+        await log.append(New(stream=again.stream, events=[*again.events[:8], *again.events[:1]], producer="p", sequence=1))
+    assert caught.value.sequence == 9
+    assert len(await log._store.written("p", 1, 14)) == 1
 
 
 async def test_a_tail_has_no_gap_between_history_and_live(log: EventLog, labels: Make) -> None:
