@@ -208,3 +208,30 @@ async def test_numbers_for_prometheus(serving: Serving) -> None:
         assert 'tracker_requests_total{method="POST",route="/v1/events",status="200"} 3' in text
         assert 'tracker_requests_total{method="",route="",status="404"} 3' in text
         assert "tracker_log_offset 21" in text
+
+
+async def test_many_past_moments_at_once(serving: Serving) -> None:
+    """Lists of many past moments asked for at once are all answered, each with its own moment; the past cannot be watched."""
+    import asyncio
+
+    async with serving() as client:
+        for i in range(8):
+            await client.record(f"run/p/u{i}", [{"type": "run.created", "name": "n"}], i + 1)
+        pages = await asyncio.gather(*(client.get(f"/v1/runs?at={at}") for at in [*range(9), *range(9)]))
+        assert [len(page["runs"]) for page in pages] == [*range(9), *range(9)]
+        assert (await client.ask("GET", "/v1/projects/p/runs/u0?at=1&watch"))[0] == 400
+
+
+async def test_a_past_moment_that_takes_long(serving: Serving) -> None:
+    """Who would have to wait long for the fold of another's moment is told to come back, and those already folded are still answered."""
+    async with serving() as client:
+        await client.record("run/p/u", [{"type": "run.created", "name": "n"}])
+        assert (await client.get("/v1/runs?at=0"))["runs"] == []
+        moments = client.server.app.moments
+        moments._patience = 0.05
+        async with moments._turn:
+            assert (await client.get("/v1/runs?at=0"))["runs"] == []
+            async with client.session.get(client.url + "/v1/runs?at=1") as reply:
+                assert reply.status == 503
+                assert int(reply.headers["Retry-After"]) >= 1
+        assert len((await client.get("/v1/runs?at=1"))["runs"]) == 1

@@ -39,11 +39,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         """The reply's body."""
         return {"error": {"code": self.code, "message": self.message, "detail": self.detail}}
 
-    @property
-    def expected(self) -> bool:
-        """Whether a request can cause this by itself, so that it is no fault of the server."""
-        return self.code != "failed"
-
 
 def describe(error: BaseException) -> Problem:
     """The answer to an error."""

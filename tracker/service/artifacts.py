@@ -67,34 +67,31 @@ class GetProjectArtifact(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tru
 async def list_project_artifacts(app: App, request: ListProjectArtifacts) -> ArtifactPage:
     """The artifacts of a project, the newest first."""
     async with views_of_all(app, request.at, request.min_offset) as views:
-        return await reads.list_artifacts(
-            views,
-            request.project,
-            key=request.key or None,
-            kind=request.kind or None,
-            tag=request.tag or None,
-            deleted=request.deleted,
-            before=request.before,
-            limit=request.limit,
-        )
+        return await _page(views, request)
 
 
 async def list_run_artifacts(app: App, request: ListRunArtifacts) -> ArtifactPage:
     """The artifacts of a run, the newest first. Raises NotFound."""
     async with views_of_all(app, request.at, request.min_offset) as views:  # versions are counted across runs
         await the_run(app, views, request.project, request.uid)
-        return await reads.list_artifacts(
-            views,
-            request.project,
-            uid=request.uid,
-            iteration=request.iteration,
-            key=request.key or None,
-            kind=request.kind or None,
-            tag=request.tag or None,
-            deleted=request.deleted,
-            before=request.before,
-            limit=request.limit,
-        )
+        return await _page(views, request, uid=request.uid, iteration=request.iteration)
+
+
+async def _page(
+    views: Views, request: ListProjectArtifacts | ListRunArtifacts, *, uid: str | None = None, iteration: int | None = None
+) -> ArtifactPage:
+    return await reads.list_artifacts(
+        views,
+        request.project,
+        uid=uid,
+        iteration=iteration,
+        key=request.key or None,
+        kind=request.kind or None,
+        tag=request.tag or None,
+        deleted=request.deleted,
+        before=request.before,
+        limit=request.limit,
+    )
 
 
 async def get_artifact(app: App, request: GetArtifact) -> Artifact:
