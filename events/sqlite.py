@@ -16,23 +16,19 @@ import anyio
 import msgspec
 
 from events.connection import Connection, connect, transaction
-from events.errors import Corrupt, DiskFull, Fenced, LogClosed, NewerFormat
+from events.errors import Corrupt, DiskFull, Fenced, LogClosed
 from events.record import Batch, Head
+from events.schema import check_format, prepare
 
-APPLICATION_ID = 0x52756E54  # "RunT"
 CHECKPOINT_FROM = 4 * 1024 * 1024  # estimated bytes of WAL
 PAGES_OF_A_COMMIT = 24 * 1024  # bytes of WAL a commit takes beside its bodies: index pages, the head's page
 PAGE = 8 * 1024 * 1024  # bytes of bodies read in one hop, unless other are asked for
 SCAN = 65_536  # offsets looked through in one hop for a prefix
 RARE = 20_000  # batches of a prefix: found by the index in a millisecond
-_SCRIPTS = sorted((Path(__file__).parent / "sql" / "sqlite").glob("*.sql"))
-FORMAT = len(_SCRIPTS)
 _TYPES = (int, int, str, int, int, str, str, int, bytes, bytes)  # of the columns of a batch, as written
 _TYPES_OF_HEAD = (int, bytes, int, int)
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
-_FIELDS = ", ".join([f"b.{name}" for name in Batch.__struct_fields__] + [f"h.{name}" for name in Head.__struct_fields__])
-_PROBE = f"SELECT {_FIELDS} FROM batch b, head h WHERE b.offset < 0"  # noqa: S608 - names of our own columns
 _INSERT = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE = "UPDATE head SET offset = ?, digest = ?, recorded_at = ? WHERE epoch = ? AND offset = ? AND digest = ?"
 # Each from the batch that holds the wanted number, which may begin before it.
@@ -193,7 +189,7 @@ async def open_sqlite(path: Path, *, write: bool) -> AsyncIterator[SqliteStore]:
                     "PRAGMA journal_size_limit=16777216; PRAGMA cache_size=-16384;",
                 )
             )
-            await _write(writer, path, _prepare)
+            await _write(writer, path, prepare)
         reader = await stack.enter_async_context(connect(path, write=False, setup="PRAGMA cache_size=-8192;"))
         yield SqliteStore(path, reader, writer)
 
@@ -206,61 +202,6 @@ async def _write(writer: Connection, path: Path, work: Callable[[sqlite3.Connect
         if error.sqlite_errorcode in _FULL:
             raise DiskFull(str(path)) from error
         raise
-
-
-async def check_format(path: Path) -> None:
-    """Raise NewerFormat or Corrupt when there is a file at `path` that is not a log this version can open; change nothing either way."""
-    if not await anyio.Path(path).exists():
-        return
-    unused = not await anyio.Path(f"{path}-wal").exists()
-    async with connect(path, write=False, immutable=unused) as db:
-        application, found, tables = await db.run(_identity)
-        if (application, found) == (APPLICATION_ID, FORMAT):
-            await _check_schema(db, path)
-    if application not in (APPLICATION_ID, 0) or (application == 0 and tables):
-        raise Corrupt(f"{path} is not a run tracker's log")
-    if found > FORMAT:
-        raise NewerFormat(str(path), found, FORMAT)
-
-
-async def _check_schema(db: Connection, path: Path) -> None:
-    # One flipped bit may rename a column: that is no fault of the statement which then cannot find it.
-    try:
-        await db.run(lambda db: db.execute(_PROBE).fetchone())
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-            raise
-        raise Corrupt(f"{path} is damaged: its schema is not as it was written ({error})") from error
-
-
-def _identity(db: sqlite3.Connection) -> tuple[int, int, int]:
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return application, found, tables
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    """Bring the schema to this version's, and take the log over from any earlier writer."""
-    with transaction(db):
-        (found,) = db.execute("PRAGMA user_version").fetchone()
-        for script in _SCRIPTS[found:]:
-            for statement in _statements(script.read_text("utf-8")):
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {FORMAT}")
-        db.execute("UPDATE head SET epoch = epoch + 1")
-
-
-def _statements(script: str) -> list[str]:
-    # executescript would commit first; a half-made schema must not stay.
-    found, rest = [], ""
-    for line in script.splitlines(keepends=True):
-        rest += line
-        if sqlite3.complete_statement(rest):
-            found.append(rest)
-            rest = ""
-    return found
 
 
 def _move_head(db: sqlite3.Connection, move: tuple[Any, ...]) -> None:

@@ -11,7 +11,8 @@ import anyio.to_thread
 
 from events.lease import hold
 from events.log import LogReader, open_log, open_reader
-from events.sqlite import check_format, open_sqlite
+from events.schema import check_format
+from events.sqlite import open_sqlite
 from projections.rebuild import keep_views
 from tracker.directory import App
 from tracker.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from events.sqlite import FORMAT
+from events.schema import FORMAT
 from tests.crash.checker import History, judge, stored_events
 from tests.crash.load import Server, made, users
 from tests.crash.nursery import Nursery, run

@@ -17,7 +17,8 @@ from events.errors import Corrupt, DiskFull, InvalidEvent, NewerFormat
 from events.log import EventLog, open_log, open_reader
 from events.record import New
 from events.redaction import STREAM
-from events.sqlite import FORMAT, open_sqlite
+from events.schema import FORMAT
+from events.sqlite import open_sqlite
 from events.types import ConsoleWritten, Redacted
 from events.verify import verify_chain
 
