@@ -12,7 +12,9 @@ import pytest
 from events.errors import Corrupt
 from events.log import EventLog, open_reader
 from events.record import Batch, New
+from events.redaction import STREAM
 from events.sqlite import open_sqlite
+from events.types import EventRedacted
 from events.verify import Anchor, Report, verify_chain
 
 pytestmark = pytest.mark.anyio
@@ -176,9 +178,7 @@ async def test_a_redaction_that_says_another_range_is_seen(opened: OpenLog, path
         await log.redact(1, count=2, reason="asked for")
         (batch,) = await log.stored(0, limit=1)
         forged = EventRedacted(time=1, offset=1, count=count, body=sha256(batch.body).hexdigest(), reason="")
-    with unguarded(path) as db:
-        db.execute("DELETE FROM batch WHERE offset = 5")
-        db.execute("UPDATE head SET offset = 4, digest = (SELECT digest FROM batch WHERE offset = 1)")
+    tamper(path, "DELETE FROM batch WHERE offset = 5", "UPDATE head SET offset = 4, digest = (SELECT digest FROM batch WHERE offset = 1)")
     async with opened() as log:
         await log.append(New(stream=STREAM, events=[forged], producer="forger", sequence=1))
         assert [fault.offset for fault in (await verify_chain(log)).redactions] == [1]
