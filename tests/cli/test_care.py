@@ -145,6 +145,9 @@ def test_a_purge_empties_the_trash_and_says_so(run: Tracker, data: Path) -> None
     assert {name for name, holds in answer.items() if not holds} == {"anchor"}
     assert "purged: must go (3,018 events, 1 artifact file, " in run("replay", RUN, "--uri", str(data)).stdout
     assert "purged" in run("history", RUN, "--uri", str(data)).stdout
+    whole, new = run("export", "--uri", str(data)).stdout_bytes, str(data.parent / "new")
+    assert "the chain is the one" in run("import", "-", "--uri", new, input=whole).stdout
+    assert answers(run("verify", "--json", "--uri", new).stdout)["redactions"] is True
     assert "purged since" in run("show", RUN, "--uri", str(data)).stdout
     with pytest.raises(Conflict, match="was purged: nothing is left to restore") as refused:
         anyio.run(ask, data, "POST", f"/v1/projects/{RUN.replace('/', '/runs/')}/restore")

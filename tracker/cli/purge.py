@@ -26,8 +26,9 @@ def purge_(uri: str | None, as_json: bool, name: str, reason: str, yes: bool) ->
     """Remove all that a run in the trash holds, for good, on the record: its events and the bytes of its artifacts.
 
     The run stays in the trash, empty, and can no longer be restored; `tracker verify` still proves the rest. Bytes that an artifact of
-    another run has, too, stay. The views are made anew at the next start, and the log's file gets smaller, for which the disk needs
-    room for a copy of it. Exports and backups are not touched. A purge that was interrupted is finished by purging again.
+    another run has, too, stay. The views are made anew at the next start. The log's file is written anew, for which the disk needs room
+    for a copy of it; it gets smaller, unless the run came in batches that were smaller than the notice that each leaves (some 400 bytes).
+    Exports and backups are not touched. A purge that was interrupted is finished by purging again.
     No server or job may use the directory meanwhile.
     """
     data = directory(uri, "purge")
