@@ -78,10 +78,10 @@ def normal(events: Sequence[AnyEvent]) -> tuple[bytes, list[AnyEvent]]:
     return plain, back
 
 
-def replace(body: bytes, index: int, event: AnyEvent) -> bytes:
-    """The stored body with another event at `index`; the others stay byte for byte."""
+def replace(body: bytes, index: int, *events: AnyEvent) -> bytes:
+    """The stored body with other events from `index` on; the rest stays byte for byte."""
     raws = _raws.decode(decompress(body))
-    raws[index] = msgspec.Raw(encode_event(event))
+    raws[index : index + len(events)] = [msgspec.Raw(encode_event(event)) for event in events]
     return compress(_encoder.encode(raws))
 
 

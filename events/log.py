@@ -69,18 +69,19 @@ class EventLog(LogReader):
             raise append.error or self._closed()
         return append.receipt
 
-    async def redact(self, offset: int, *, reason: str, actor: str = "") -> Receipt:
-        """Remove the content of the event at `offset` for good, and record that; the receipt is of the EventRedacted.
-        Raises InvalidEvent when there is no such event or it may not go. Views and journals may still hold what was removed."""
+    async def redact(self, offset: int, *, count: int = 1, reason: str, actor: str = "") -> Receipt:
+        """Remove the content of `count` events of one batch, from `offset` on, for good, and record that; the receipt is of the
+        EventRedacted. Raises InvalidEvent when there are no such events or one may not go. Views and journals may still hold what was
+        removed."""
         async with self._committing:
             if self._failure or self._closing:
                 raise self._closed()
             page = await self._store.read(offset - 1, 1) if offset > 0 else []
             if not page:
                 raise InvalidEvent(f"there is no event at offset {offset}")
-            batch = redacted(page[0], offset)
+            batch = redacted(page[0], offset, count)
             position = await self._store.position(PRODUCER)
-            new = notice(batch, offset, reason=reason, actor=actor, time=self._clock(), sequence=position + 1)
+            new = notice(batch, offset, count, reason=reason, actor=actor, time=self._clock(), sequence=position + 1)
             plain, events = normal(new.events)
             append = Append(new, events, plain, None)
             try:
@@ -96,6 +97,15 @@ class EventLog(LogReader):
             self._recent.clear(said.last)
             self._advance(self._sealer.head, [said.stream])
             return Receipt(said.last, said.version)
+
+    async def compact(self) -> None:
+        """Give the space of what was redacted back to the file system. Appends wait meanwhile. Raises DiskFull when there is no room for
+        a copy of the log; the space is then used for what comes next."""
+        async with self._committing:
+            if self._failure or self._closing:
+                raise self._closed()
+            with CancelScope(shield=True):
+                await self._store.compact()
 
     async def _commit_what_comes(self) -> None:
         try:

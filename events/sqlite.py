@@ -149,6 +149,20 @@ class SqliteStore:
 
         await self._run_writer(work)
 
+    async def compact(self) -> None:
+        """See Store. The copy that SQLite makes is a file without a name: in memory it would have the size of the log."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("PRAGMA temp_store=FILE")
+            try:
+                db.execute("VACUUM")
+            finally:
+                db.execute("PRAGMA temp_store=MEMORY")
+            self._residue = True  # the WAL holds all pages of the file
+            self._checkpoint(db)
+
+        await self._run_writer(work)
+
     async def check(self) -> list[str]:
         """See Store."""
         async with connect(self._path, write=False) as db:  # its own, for it takes long

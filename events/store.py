@@ -47,6 +47,11 @@ class Store(Protocol):
         no other process reads it)."""
         ...
 
+    async def compact(self) -> None:
+        """Give the space that redactions left free back to the file system; nothing that is stored changes. Raises DiskFull when
+        there is no room to do it, LogClosed when opened for reading."""
+        ...
+
     async def check(self) -> list[str]:
         """The faults of the store's own structures (pages, indexes), in words; none when it is sound."""
         ...

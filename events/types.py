@@ -171,6 +171,16 @@ class RunRestored(OfRun, frozen=True, kw_only=True, tag="run.restored"):
     """The run was taken out of the trash."""
 
 
+class RunPurged(OfRun, frozen=True, kw_only=True, tag="run.purged"):
+    """All that the run, which was in the trash, held was removed for good: so many events, files of artifacts (`blobs`), and bytes of
+    both, uncompressed."""
+
+    reason: str
+    events: int
+    bytes: int
+    blobs: int
+
+
 # -- artifacts, in the stream of the run that made them -----------------------------------------------------------------
 
 
@@ -253,11 +263,13 @@ class TokenRevoked(Fact, frozen=True, kw_only=True, tag="token.revoked"):
 
 
 class EventRedacted(Fact, frozen=True, kw_only=True, tag="event.redacted"):
-    """The content of the event at `offset` was lawfully removed; `body` is the sha256 hex of what its batch holds now."""
+    """The content of `count` events from `offset` on, all of one batch, was lawfully removed; `body` is the sha256 hex of what the batch
+    held then."""
 
     offset: int
     body: str
     reason: str
+    count: int = 1
 
 
 class Redacted(Fact, frozen=True, kw_only=True, tag="redacted"):
@@ -287,6 +299,7 @@ Event: TypeAlias = (
     | EventsMissed
     | RunDeleted
     | RunRestored
+    | RunPurged
     | ArtifactLogged
     | ArtifactTagged
     | ArtifactDeleted

@@ -9,6 +9,7 @@ was cut off, or that somebody rewrote it all. Memory grows with the number of st
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from operator import itemgetter
 
 import msgspec
 from anyio import to_thread
@@ -96,16 +97,15 @@ async def _notices(log: LogReader, check: "_Pass") -> None:
         for batch in page:
             for event in batch.events:
                 if isinstance(event, EventRedacted):
-                    check.bodies[event.offset] = event.body
+                    check.told.append((event.offset, event.count, event.body))
             after = batch.last
-    check.redacted = sorted(check.bodies)
+    check.told.sort(key=itemgetter(0))
 
 
 class _Pass:
     def __init__(self, head: Head, anchors: Iterable[Anchor]) -> None:
         self.report = Report(head=head)
-        self.bodies: dict[int, str] = {}  # digests of what redactions left, by the offset redacted, in the log's order
-        self.redacted: list[int] = []  # the same offsets, sorted
+        self.told: list[tuple[int, int, str]] = []  # by redactions: offset, count, and the digest of what each left; by offset
         self._versions: dict[str, int] = {}
         self._sequences: dict[str, int] = {}
         self._anchors = sorted(anchors, key=lambda anchor: anchor.offset, reverse=True)  # the next one is the last
@@ -122,7 +122,7 @@ class _Pass:
             self._follows(
                 self._sequences, batch.producer, batch.sequence, batch, self.report.producers, "producer {!r} goes from sequence {} to {}"
             )
-            if self.bodies or batch.original is not None:
+            if self.told or batch.original is not None:
                 self._redaction(batch, [batch.offset + i for i, event in enumerate(events) if isinstance(event, Redacted)])
             self.report.verified = head
             self.report.batches += 1
@@ -144,17 +144,17 @@ class _Pass:
         numbers[key] = first + batch.count - 1
 
     def _redaction(self, batch: Batch, gone: list[int]) -> None:
-        told = self.redacted[bisect_left(self.redacted, batch.offset) : bisect_right(self.redacted, batch.last)]
+        told = self.told[bisect_left(self.told, batch.offset, key=itemgetter(0)) : bisect_right(self.told, batch.last, key=itemgetter(0))]
         if batch.original is None:
             if told:
-                self._fault(self.report.redactions, told[0], "the event was to be redacted, and still stands")
+                self._fault(self.report.redactions, told[0][0], "the event was to be redacted, and still stands")
             return
         self.report.redacted += len(gone)
         if not told:
             self._fault(self.report.redactions, batch.offset, "the batch was changed, and no redaction says so")
-        elif sha256(batch.body).hexdigest() not in (self.bodies[offset] for offset in told):
+        elif sha256(batch.body).hexdigest() not in (body for _, _, body in told):
             self._fault(self.report.redactions, batch.offset, "the batch is not what its redaction left")
-        elif gone != told:
+        elif gone != _offsets(told, batch):
             self._fault(self.report.redactions, batch.offset, "other events are missing than its redactions say")
 
     def _anchor(self, anchor: Anchor, head: Head) -> None:
@@ -168,3 +168,8 @@ class _Pass:
             faults.append(Fault(offset, message))
         else:
             self.report.uncounted += 1
+
+
+def _offsets(told: list[tuple[int, int, str]], batch: Batch) -> list[int]:
+    """The offsets that redactions name; those beyond the batch say too much, but a forged count costs nothing."""
+    return [at for offset, count, _ in told for at in range(offset, min(offset + count, batch.last + 2))]

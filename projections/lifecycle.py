@@ -5,7 +5,8 @@
     completed | error | aborted --new attempt, or state changed to running--> running
 
 The first terminal state stands until work begins anew, except that an error after completion shows. Whatever else arrives for a run that is
-over or in the trash is folded like any event, and counted in `late`. A run no event created exists from the first event that speaks of it.
+over or in the trash is folded like any event, and counted in `late`; only a run that was purged is not restored any more. A run no event
+created exists from the first event that speaks of it.
 A batch of metrics costs one row for the run and one for each key, however many points it has: the series are another projection's.
 """
 
@@ -326,7 +327,12 @@ def _deleted(turn: _Turn, row: RunRow, event: e.RunDeleted) -> None:
 
 
 def _restored(turn: _Turn, row: RunRow, _event: e.RunRestored) -> None:
-    _trash(turn, row, 0)
+    if not row.purged:
+        _trash(turn, row, 0)
+
+
+def _purged(_turn: _Turn, row: RunRow, event: e.RunPurged) -> None:
+    row.purged = fit(event.time) or 1
 
 
 def _trash(turn: _Turn, row: RunRow, since: int) -> None:
@@ -364,6 +370,7 @@ _ARMS: dict[type, Callable[[_Turn, RunRow, Any], None]] = {
     e.EventsMissed: _missed,
     e.RunDeleted: _deleted,
     e.RunRestored: _restored,
+    e.RunPurged: _purged,
     e.ArtifactLogged: _nothing,
     e.ArtifactTagged: _nothing,
     e.ArtifactDeleted: _nothing,

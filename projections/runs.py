@@ -36,6 +36,7 @@ class RunRow(msgspec.Struct, kw_only=True):
     updated_at: int = 0
     offset: int = 0  # of the last event that touched it
     deleted: int = 0  # time of deletion, 0 = alive
+    purged: int = 0  # time of purging, 0 = what was recorded is there
     best_iteration: int = 0
     children: int = 0
     error: str = ""

@@ -85,6 +85,10 @@ class Blobs:
         finally:
             os.close(descriptor)
 
+    async def remove(self, digest: str) -> int | None:
+        """Remove a blob; returns the bytes it had, None when it is not here. Who reads it now still gets all of it."""
+        return await anyio.to_thread.run_sync(self._remove, self._file(digest))
+
     def _file(self, digest: str) -> Path:
         check_digest(digest, "digest")
         return self._path / digest[:2] / digest
@@ -96,6 +100,14 @@ class Blobs:
         except FileNotFoundError:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    @classmethod
+    def _remove(cls, file: Path) -> int | None:
+        size = cls._size(file)
+        if size is not None:
+            file.unlink()
+            _sync_directory(file.parent)
+        return size
 
     @staticmethod
     def _open(file: Path) -> int:

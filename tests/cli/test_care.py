@@ -13,7 +13,10 @@ from events.record import New
 from events.sqlite import open_sqlite
 from tests.cli.conftest import Tracker
 from tests.cli.sample import DIGEST
+from tracker.errors import Conflict
 from tracker.journal import Journal
+from tracker.settings import parse_target
+from tracker.transport import open_transport
 
 RUN = "digits/aaaa1111"
 
@@ -124,6 +127,45 @@ def test_redaction_removes_the_content_and_says_so(run: Tracker, data: Path) -> 
     assert run("tail", RUN, "--uri", str(data)).stdout_bytes == b""
     assert "redacted (was console.written)" in run("replay", RUN, "--limit", "3", "--uri", str(data)).stdout
     assert "no event at offset 9999" in run("redact", "9999", "--reason", "x", "--uri", str(data), code=2).stderr
+
+
+def test_a_purge_empties_the_trash_and_says_so(run: Tracker, data: Path) -> None:
+    """A run in the trash loses all it held, with a receipt; verify proves the rest; it cannot be restored, nor purged twice."""
+    words = ("purge", RUN, "--reason", "must go", "--uri", str(data))
+    assert "is not in the trash: delete it first" in run(*words, "--yes", code=1).stderr
+    anyio.run(ask, data, "DELETE", f"/v1/projects/digits/runs/{RUN.partition('/')[2]}")
+    assert "--yes" in run(*words, code=2).output
+    page = run(*words, "--yes").stdout
+    assert "3,018 events" in page
+    assert "1 artifact file" in page
+    assert not any(path.is_file() for path in (data / "blobs").rglob("*"))
+    assert not list(data.glob("views-*"))
+    run("rebuild", "--uri", str(data))
+    answer = answers(run("verify", "--json", "--uri", str(data)).stdout)
+    assert {name for name, holds in answer.items() if not holds} == {"anchor"}
+    assert "purged: must go (3,018 events, 1 artifact file, " in run("replay", RUN, "--uri", str(data)).stdout
+    assert "purged" in run("history", RUN, "--uri", str(data)).stdout
+    whole, new = run("export", "--uri", str(data)).stdout_bytes, str(data.parent / "new")
+    assert "the chain is the one" in run("import", "-", "--uri", new, input=whole).stdout
+    assert answers(run("verify", "--json", "--uri", new).stdout)["redactions"] is True
+    assert "purged since" in run("show", RUN, "--uri", str(data)).stdout
+    with pytest.raises(Conflict, match="was purged: nothing is left to restore") as refused:
+        anyio.run(ask, data, "POST", f"/v1/projects/{RUN.replace('/', '/runs/')}/restore")
+    assert refused.value.status == 409
+    assert "was purged before: nothing of it is left" in run(*words, "--yes", code=1).stderr
+    assert "there is no run digits/none" in run("purge", "digits/none", "--reason", "x", "--yes", "--uri", str(data), code=1).stderr
+
+
+def test_nothing_is_purged_before_journals_are_delivered(run: Tracker, data: Path) -> None:
+    """What a job left undelivered may name the same files: it is delivered first."""
+    Journal(data / "journals", str(data), "dead").abandon()
+    assert "`tracker sync` delivers them" in run("purge", RUN, "--reason", "x", "--yes", "--uri", str(data), code=1).stderr
+
+
+async def ask(data: Path, method: str, path: str) -> None:
+    """Ask the API of a directory."""
+    async with open_transport(parse_target(str(data))) as transport:
+        await transport.ask(method, path)
 
 
 def test_a_checkpoint_kept_elsewhere_anchors_the_log(run: Tracker, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,6 +256,19 @@ async def test_a_redaction_replaces_the_body_and_commits_its_notice(store: Store
         assert await reader.read(0, 10) == [changed, second, notice]
 
 
+async def test_what_is_compacted_is_what_it_was(store: Store, open_store: Open) -> None:
+    """Giving space back changes nothing that is stored, and appends go on; a store opened for reading refuses."""
+    written = await fill(store, ("run/p/a", 3), ("run/p/b", 2))
+    async with open_store(write=False) as reader:
+        with pytest.raises(LogClosed):
+            await reader.compact()
+        await store.compact()
+        assert await store.read(0, 10) == await reader.read(0, 10) == written
+    head = await store.head()
+    await store.insert([follow(head, "run/p/c")], head)
+    assert await store.check() == []
+
+
 async def test_a_cancelled_insert_leaves_no_half_state(store: Store) -> None:
     """Whenever its caller is cancelled, an insert happens whole or not at all, and the next one works."""
     for n in range(20):

@@ -12,7 +12,9 @@ import pytest
 from events.errors import Corrupt
 from events.log import EventLog, open_reader
 from events.record import Batch, New
+from events.redaction import STREAM
 from events.sqlite import open_sqlite
+from events.types import EventRedacted
 from events.verify import Anchor, Report, verify_chain
 
 pytestmark = pytest.mark.anyio
@@ -166,6 +168,20 @@ async def test_a_log_rewritten_from_the_start_needs_a_checkpoint(path: Path, ope
             await log.append(labels(n + 1))
     assert (await verified(path)).sound
     assert not (await verified(path, anchor)).sound
+
+
+@pytest.mark.parametrize("count", [1, 3, 10**18])
+async def test_a_redaction_that_says_another_range_is_seen(opened: OpenLog, path: Path, labels: Make, count: int) -> None:
+    """What is missing must be what the record says, neither more nor less, however much it says."""
+    async with opened() as log:
+        await log.append(labels(1, 4))
+        await log.redact(1, count=2, reason="asked for")
+        (batch,) = await log.stored(0, limit=1)
+        forged = EventRedacted(time=1, offset=1, count=count, body=sha256(batch.body).hexdigest(), reason="")
+    tamper(path, "DELETE FROM batch WHERE offset = 5", "UPDATE head SET offset = 4, digest = (SELECT digest FROM batch WHERE offset = 1)")
+    async with opened() as log:
+        await log.append(New(stream=STREAM, events=[forged], producer="forger", sequence=1))
+        assert [fault.offset for fault in (await verify_chain(log)).redactions] == [1]
 
 
 async def test_a_redaction_without_a_notice_is_seen(path: Path, opened: OpenLog, written: list[Batch]) -> None:

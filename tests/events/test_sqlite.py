@@ -235,6 +235,22 @@ async def test_a_redacted_content_is_in_no_file(opened: OpenLog, path: Path, con
         assert (await verify_chain(log)).sound
 
 
+async def test_a_range_goes_with_one_notice(opened: OpenLog, labels: Make) -> None:
+    """Events that follow each other in one batch are redacted at once, and more of the batch later; all of it is on the record."""
+    async with opened() as log:
+        await log.append(labels(1, 6))
+        await log.append(labels(7, 2))
+        assert (await log.redact(2, count=3, reason="a")).offset == 9
+        for offset, count in ((1, 2), (4, 2), (5, 3), (5, 0), (5, -1)):
+            with pytest.raises(InvalidEvent):
+                await log.redact(offset, count=count, reason="b")
+        await log.redact(6, reason="c")
+        (batch,) = await log.stored(0, limit=1)
+        assert [isinstance(event, Redacted) for event in batch.events] == [False, True, True, True, False, True]
+        report = await verify_chain(log)
+        assert (report.sound, report.redacted) == (True, 4)
+
+
 async def test_what_may_not_be_redacted(log: EventLog, labels: Make) -> None:
     """There is no redaction of what is not there, of what is gone already, or of the record of redactions."""
     await log.append(labels())

@@ -126,6 +126,7 @@ BAD_EVENTS = {
     "digest is a path": {"type": "artifact.logged", "key": "a", "digest": "../../../etc/passwd"},
     "of a project": {"type": "project.created"},
     "a token": {"type": "token.created", "id": "x", "digest": "x", "role": "admin"},
+    "a purge": {"type": "run.purged", "reason": "", "events": 1, "bytes": 1, "blobs": 0},
     "a redaction": {"type": "event.redacted", "offset": 1, "body": "", "reason": ""},
 }
 

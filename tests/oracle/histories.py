@@ -141,6 +141,7 @@ of_runs = st.one_of(
     _of_run(e.EventsMissed, count=st.integers(1, 3), reason=texts),
     _of_run(e.RunDeleted),
     _of_run(e.RunRestored),
+    _of_run(e.RunPurged, reason=texts, events=st.just(1), bytes=st.just(2), blobs=st.just(0)),
     _of_run(e.ArtifactLogged, key=keys, digest=texts, size=st.integers(0, 9), tag_name=st.just("") | names, labels=labels, spec=jsons),
     _of_run(e.ArtifactLogged, key=keys, kind=st.just("model"), tag_name=st.just("") | names),
     _of_run(e.ArtifactTagged, key=keys, name=names),

@@ -72,6 +72,7 @@ def run(events: list[At], iteration: int) -> dict[str, Any]:
         "annotations": worded(mine, e.AnnotationSet, "annotations"),
         "inputs": {ev.key: ev.url for _, ev in mine if isinstance(ev, e.InputRead)},
         "deleted": trashed(events, iteration),
+        "purged": next((ev.time for _, ev in reversed(mine) if isinstance(ev, e.RunPurged)), 0),
         "children": 0 if iteration else len({spoken(ev) for _, ev in events} - {0}),
         "best_iteration": 0 if iteration else next((ev.iteration for _, ev in reversed(events) if best(ev)), 0),
         "message": next((ev.message for _, ev in reversed(mine) if isinstance(ev, e.RunCommitted)), ""),
@@ -110,9 +111,14 @@ def trashed(events: list[At], iteration: int) -> int:
         if offset >= born and spoken(event) in (0, iteration):
             if isinstance(event, e.RunDeleted):
                 since = event.time
-            elif isinstance(event, e.RunRestored):
+            elif isinstance(event, e.RunRestored) and not purged(events, spoken(event), offset):
                 since = 0
     return since
+
+
+def purged(events: list[At], iteration: int, before: int) -> bool:
+    """Whether it was purged by then: nothing brings it back."""
+    return any(offset < before and spoken(event) == iteration and isinstance(event, e.RunPurged) for offset, event in events)
 
 
 def described(events: list[At], iteration: int) -> dict[str, Any]:

@@ -88,6 +88,7 @@ _WRITES: dict[type[t.Fact], Callable[[Any], Iterable[Write]]] = {
     t.RunLost: lambda _: [("state", "lost")],
     t.RunDeleted: lambda _: [("deleted", True)],
     t.RunRestored: lambda _: [("deleted", UNSET)],
+    t.RunPurged: lambda _: [("purged", True)],
     t.ArtifactLogged: _artifact,
     t.ArtifactTagged: lambda e: [(f"tags.{e.key}.{e.name}", True)],
     t.ArtifactDeleted: lambda e: [(f"artifacts.{e.key}", UNSET)],

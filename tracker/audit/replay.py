@@ -52,6 +52,16 @@ def _started(e: t.AttemptStarted) -> Told:
     return Told("▶", "started" + (f" on {where}" if where else "") + f", attempt {e.attempt[:12]}", "good")
 
 
+def _purged(e: t.RunPurged) -> Told:
+    went = f"{counted(e.events, 'event')}, {counted(e.blobs, 'artifact file')}, {counted(e.bytes, 'byte')}"
+    return Told("▒", f"purged: {e.reason} ({went})", "bad")
+
+
+def _redacted(e: t.EventRedacted) -> Told:
+    what = "the event at offset" if e.count == 1 else f"{counted(e.count, 'event')} from offset"
+    return Told("▒", f"{what} {e.offset} {'was' if e.count == 1 else 'were'} redacted: {e.reason}")
+
+
 def _set(what: str, key: str, value: Any) -> Told:
     return Told("·", f"{what} {key} removed") if value is None else Told("·", f"{what} {key} = {plain(value)}")
 
@@ -77,6 +87,7 @@ _TELLERS: dict[type, Callable[[Any], Told]] = {
     t.EventsMissed: lambda e: Told("✗", f"{counted(e.count, 'event')} could not be kept: {e.reason}", "bad"),
     t.RunDeleted: lambda e: Told("✗", "deleted" + (f": {e.reason}" if e.reason else ""), "bad"),
     t.RunRestored: lambda _: Told("●", "restored", "good"),
+    t.RunPurged: _purged,
     t.ArtifactLogged: _artifact,
     t.ArtifactTagged: lambda e: Told("▪", f"artifact {e.key} tagged {e.name}"),
     t.ArtifactDeleted: lambda e: Told("▪", f"artifact {e.key} deleted"),
@@ -86,7 +97,7 @@ _TELLERS: dict[type, Callable[[Any], Told]] = {
     t.ProjectRestored: lambda _: Told("●", "project restored", "good"),
     t.TokenCreated: lambda e: Told("·", f"token {e.id} created, role {e.role}" + (f", for {e.name}" if e.name else "")),
     t.TokenRevoked: lambda e: Told("·", f"token {e.id} revoked"),
-    t.EventRedacted: lambda e: Told("▒", f"the event at offset {e.offset} was redacted: {e.reason}"),
+    t.EventRedacted: _redacted,
     t.Redacted: lambda e: Told("▒", f"redacted (was {e.was})", "quiet"),
 }
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {  # name -> section, module:command
     "sync": ("Care", "sync:sync", "Deliver what jobs left in their journals."),
     "rebuild": ("Care", "rebuild:rebuild", "Fold the views anew from the log."),
     "redact": ("Care", "redact:redact", "Remove the content of one event for good, on the record."),
+    "purge": ("Care", "purge:purge_", "Remove all that a run in the trash holds for good, on the record."),
     "token": ("Care", "token:token", "Create, list and revoke tokens of a server."),
 }
 

@@ -60,7 +60,8 @@ def _print_run(document: dict[str, Any], now: int) -> None:
     say((f"{document['project']}/{document['uid']}{iteration}", "bold cyan"), (name, "bold"), "  ", state(document["state"]))
     say(_times(document, now), style="dim")
     if document.get("deleted"):
-        say(f"in the trash since {local(document['deleted'])}", style="yellow")
+        purged = f", purged since {local(document['purged'])}" if document.get("purged") else ""
+        say(f"in the trash since {local(document['deleted'])}{purged}", style="yellow")
     for group in ("parameters", "results", "labels", "annotations", "inputs"):
         if document.get(group):
             heading(group)

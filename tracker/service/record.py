@@ -194,6 +194,8 @@ def _check_metrics(metrics: list[MetricLogged], at: str) -> None:
 def _check_run_event(event: AnyEvent, at: str) -> None:
     if not isinstance(event, (OfRun, Unknown)):
         raise InvalidRequest(f"{at}: {type(event).__name__} does not belong into the stream of a run", field=f"{at}.type")
+    if isinstance(event, types.RunPurged):
+        raise InvalidRequest(f"{at}: a run is purged by `tracker purge`, not by saying so", field=f"{at}.type")
     if not 0 <= event.iteration < _INT64:
         raise InvalidRequest(f"{at}.iteration is negative or beyond 64 bits", field=f"{at}.iteration")
     if isinstance(event, _KEYED):

@@ -11,7 +11,7 @@ from projections.reads.runs import Iteration, Run, iterations
 from projections.reads.search import RunPage, search_runs
 from projections.runs import TERMINAL
 from tracker.directory import App
-from tracker.errors import InvalidRequest
+from tracker.errors import Conflict, InvalidRequest
 from tracker.names import run_stream
 from tracker.service import asking
 from tracker.service.asking import Limit, Offset, OfRun, searching, the_run, views_of_all, views_of_run
@@ -137,8 +137,12 @@ async def delete_run(app: App, request: NameRun, actor: str) -> Run:
 
 
 async def restore_run(app: App, request: NameRun, actor: str) -> Run:
-    """Take a run out of the trash. Raises NotFound."""
+    """Take a run out of the trash. Raises NotFound, and Conflict when it was purged."""
     run = await the_run(app, app.views, request.project, request.uid)
+    if run.purged:
+        raise Conflict(
+            f"run {request.project}/{request.uid} was purged: nothing is left to restore", project=request.project, uid=request.uid
+        )
     if run.deleted:
         receipt = await app.record(run_stream(request.project, request.uid), [RunRestored(time=time_ns())], actor)
         await app.seen(receipt.offset)
