@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracker.audit.chart import chart
@@ -30,6 +30,8 @@ def test_no_points_is_a_sentence() -> None:
 
 
 @given(st.lists(st.floats(), max_size=50), st.integers(10, 200), st.integers(2, 40))
+@example([1.7120886998688722e308], 72, 12)
+@example([-1.7e308, 1.7e308, 5e-324], 72, 12)
 def test_any_series_fits_its_frame(values: list[float], width: int, height: int) -> None:
     """Whatever the values, the chart keeps its width and height."""
     rows = chart(range(len(values)), values, width=width, height=height)

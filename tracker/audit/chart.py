@@ -4,6 +4,7 @@ Points are joined when they are neighbours in x. Values that are not finite leav
 """
 
 import math
+import sys
 from collections.abc import Sequence
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row and column inside a cell, as Unicode numbers them
@@ -30,19 +31,18 @@ def chart(
 
 def _span(values: list[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
-    if low < high and math.isfinite(high - low):
+    if low < high:
         return low, high
-    if low < high:  # the difference overflows: draw in half scale
-        return low / 2, high / 2
     pad = abs(low) * 0.05 or 0.5
-    return low - pad, high + pad
+    return max(low - pad, -sys.float_info.max), min(high + pad, sys.float_info.max)
 
 
 def _labels(low: float, high: float, height: int) -> list[str]:
     """A scale at every third row, top and bottom always."""
     labels = [""] * height
     for row in {*range(0, height - 1, 3), height - 1} - {height - 2}:
-        labels[row] = f"{high - (high - low) * row / max(1, height - 1):.4g}"
+        down = row / max(1, height - 1)
+        labels[row] = f"{high * (1 - down) + low * down:.4g}"
     return labels
 
 
@@ -62,10 +62,14 @@ def _to_dots(
         if not (math.isfinite(x) and math.isfinite(y)):
             dots.append(None)
             continue
-        column = round((min(max(x, x_span[0]), x_span[1]) - x_span[0]) / (x_span[1] - x_span[0]) * (across - 1))
-        row = round((y_span[1] - min(max(y, y_span[0]), y_span[1])) / (y_span[1] - y_span[0]) * (down - 1))
-        dots.append((column, row))
+        dots.append((round(_share(x, x_span) * (across - 1)), round((1 - _share(y, y_span)) * (down - 1))))
     return dots
+
+
+def _share(value: float, span: tuple[float, float]) -> float:
+    """Where in the span a value lies, from 0 to 1; in halves, since the width of a span may be more than a float holds."""
+    low, high = span[0] / 2, span[1] / 2
+    return (value / 2 - low) / (high - low) if high > low else 0.5
 
 
 class _Grid:
