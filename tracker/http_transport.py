@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from tracker.errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthorized, Unreachable, from_wire
-from tracker.journal_reader import Piece
+from tracker.journal_reader import Piece, append_of
 from tracker.settings import Settings, Target
 from tracker.wire import MSGPACK
 
@@ -31,9 +31,8 @@ class Http:
 
     async def send(self, pieces: Sequence[Piece]) -> int:
         """Record events in order, exactly once; returns the log's offset that holds all of them."""
-        batches = [{"stream": p.stream, "producer": p.producer, "sequence": p.sequence, "events": p.array()} for p in pieces]
         try:
-            reply = await self.ask("POST", "/v1/events", body={"batches": batches})
+            reply = await self.ask("POST", "/v1/events", body=append_of(pieces))
         except (NotFound, MethodNotAllowed) as error:
             raise Unreachable(f"{self._base} is not the address of a tracker ({error})") from error
         return int(reply["offset"])

@@ -11,7 +11,9 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -59,6 +61,11 @@ def array_head(count: int) -> bytes:
     if count < 16:
         return bytes((0x90 | count,))
     return struct.pack(">BH", 0xDC, count) if count < 65536 else struct.pack(">BI", 0xDD, count)
+
+
+def append_of(pieces: Sequence[Piece]) -> dict[str, list[dict[str, Any]]]:
+    """The body of an append (`POST /v1/events`) that records these pieces."""
+    return {"batches": [{"stream": p.stream, "producer": p.producer, "sequence": p.sequence, "events": p.array()} for p in pieces]}
 
 
 def read_header(path: Path) -> tuple[Header, int]:

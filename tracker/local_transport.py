@@ -24,10 +24,9 @@ from tracker.journal_reader import Piece
 from tracker.keys import OWNER
 from tracker.server.native.routes import TABLE
 from tracker.server.route import dispatch
-from tracker.service.record import decode_record, record
+from tracker.service.record import record_pieces
 from tracker.service.replies import Content, Items
 from tracker.settings import Settings, Target
-from tracker.wire import MSGPACK
 
 LOOK = 0.05  # seconds between looks at what the holder has stored of ours; it cannot wake us
 LOOK_FOR_LEASE = 20  # looks between tries of the lease
@@ -81,9 +80,7 @@ class Holder(Local):
             raise Reopen
         if not self._there():
             raise Reopen(f"{self.app.settings.data} was deleted under the job; it begins anew with what the journal still has")
-        batches = [{"stream": p.stream, "producer": p.producer, "sequence": p.sequence, "events": p.array()} for p in pieces]
-        request = decode_record(msgspec.msgpack.encode({"batches": batches}), MSGPACK)
-        return (await record(self.app, request, OWNER.name)).offset
+        return await record_pieces(self.app, pieces, OWNER.name)
 
     def _there(self) -> bool:
         """Whether the log we write is still the one that others would open."""

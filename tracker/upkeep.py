@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import msgspec
 
 from events.errors import EventsError, LogClosed
 from events.logger import Logger
@@ -16,8 +15,7 @@ from tracker.drain import Drain
 from tracker.errors import TrackerError
 from tracker.journal_reader import Piece, is_alive, scan
 from tracker.keys import STREAM
-from tracker.service.record import decode_record, record
-from tracker.wire import MSGPACK
+from tracker.service.record import record_pieces
 
 logger = Logger("tracker.upkeep")
 LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here
@@ -66,11 +64,7 @@ class _Door:
 
     async def send(self, pieces: Sequence[Piece]) -> int:
         """Record the pieces; returns the offset that holds all of them."""
-        batches = [
-            {"stream": piece.stream, "producer": piece.producer, "sequence": piece.sequence, "events": piece.array()} for piece in pieces
-        ]
-        body = msgspec.msgpack.encode({"batches": batches})
-        return (await record(self._app, decode_record(body, MSGPACK), "")).offset
+        return await record_pieces(self._app, pieces, "")
 
     def beat(self, runs: Sequence[tuple[str, str]]) -> None:
         """Take these runs to be alive."""

@@ -6,6 +6,7 @@ or deleted runs, and tags this version does not know; history is kept, the folds
 projects are written by use cases only: nobody makes himself a token with an event.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import anyio
@@ -20,6 +21,7 @@ from events.record import New
 from events.types import Event, MetricLogged, OfRun, Unknown
 from tracker.directory import App
 from tracker.errors import InvalidRequest, TooLarge
+from tracker.journal_reader import Piece, append_of
 from tracker.names import check_artifact_key, check_digest, check_key, check_name
 from tracker.wire import MSGPACK, check_plain, decode_json, decode_msgpack
 
@@ -122,6 +124,12 @@ async def record(app: App, request: Record, actor: str) -> Recording:
         app.leases.observe(new)
     duplicates = sum(receipt.duplicates for receipt in receipts)
     return Recording(offset=max(receipt.offset for receipt in receipts), recorded=count - duplicates, duplicates=duplicates)
+
+
+async def record_pieces(app: App, pieces: Sequence[Piece], actor: str) -> int:
+    """Record what a journal holds, through the same checks as any request; returns the log's offset that holds all of it."""
+    request = decode_record(msgspec.msgpack.encode(append_of(pieces)), MSGPACK)
+    return (await record(app, request, actor)).offset
 
 
 async def _append_all(app: App, wanted: list[New], checked: bool) -> list[Receipt]:
