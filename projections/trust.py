@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from events.durable import sync_directory
+
 _CLEAN = "closed and synced"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -62,8 +64,4 @@ def _write(note: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(note)
-    directory = os.open(note.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(note.parent)

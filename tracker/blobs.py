@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from events.durable import sync_directory
 from tracker.errors import DigestMismatch, NotFound, TooLarge
 from tracker.names import check_digest
 
@@ -106,7 +107,7 @@ class Blobs:
         size = cls._size(file)
         if size is not None:
             file.unlink()
-            _sync_directory(file.parent)
+            sync_directory(file.parent)
         return size
 
     @staticmethod
@@ -148,7 +149,7 @@ class Draft:
         except FileExistsError:
             return
         for directory in (target.parent, target.parent.parent):
-            _sync_directory(directory)
+            sync_directory(directory)
 
     def discard(self) -> None:
         """Close and remove the temporary name; the file, when it got another one, stays."""
@@ -181,13 +182,5 @@ def _remove_unlocked(path: Path) -> None:
         path.unlink()
     except BlockingIOError:
         return
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

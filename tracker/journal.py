@@ -21,6 +21,8 @@ from typing import NoReturn
 
 import msgspec
 
+from events.durable import sync_directory
+
 MAGIC = b"run-tracker journal 1\n"
 MARK = b"\xa5J"
 PREFIX = struct.Struct("<2sII")  # mark, length of the rest, crc32 of the rest
@@ -187,7 +189,7 @@ def _create(path: Path, content: Iterable[bytes]) -> int:
                 _cut_short()
         os.fsync(fd)
         draft.rename(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except BaseException:
         os.close(fd)
         draft.unlink(missing_ok=True)
@@ -197,11 +199,3 @@ def _create(path: Path, content: Iterable[bytes]) -> int:
 
 def _cut_short() -> NoReturn:
     raise OSError(errno.ENOSPC, "no space for a whole frame")
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
