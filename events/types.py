@@ -105,16 +105,26 @@ class AnnotationSet(OfRun, frozen=True, kw_only=True, tag="annotation.set"):
 
 
 class InputRead(OfRun, frozen=True, kw_only=True, tag="input.read"):
-    """The run read the data item at `url` under the name `key`."""
+    """The run read the data item at `url` under the name `key`. Once it is known which artifact that is, its name
+    (`<project>/<name>`), version and digest stand beside it."""
 
     key: str
     url: str
+    artifact: str = ""
+    version: int = 0
+    digest: str = ""
 
 
 class RunRenamed(OfRun, frozen=True, kw_only=True, tag="run.renamed"):
     """The run got another display name."""
 
     name: str
+
+
+class HostSet(OfRun, frozen=True, kw_only=True, tag="host.set"):
+    """The run was said to work on this host, whatever its attempts say of theirs."""
+
+    host: str
 
 
 class RunCommitted(OfRun, frozen=True, kw_only=True, tag="run.committed"):
@@ -144,6 +154,18 @@ class ConsoleWritten(OfRun, frozen=True, kw_only=True, tag="console.written"):
     data: bytes
     source: str = "stdout"
     attempt: str = ""
+
+
+class NotificationSent(OfRun, frozen=True, kw_only=True, tag="notification.sent"):
+    """People were told, by the notification `name` through a channel of this `kind`, that the run or iteration is in `state`. `status` is
+    sent, or error with its `reason`."""
+
+    name: str
+    kind: str
+    state: str
+    status: str
+    severity: str = "info"
+    reason: str = ""
 
 
 class EventRefused(OfRun, frozen=True, kw_only=True, tag="event.refused"):
@@ -184,8 +206,20 @@ class RunPurged(OfRun, frozen=True, kw_only=True, tag="run.purged"):
 # -- artifacts, in the stream of the run that made them -----------------------------------------------------------------
 
 
+class ArtifactFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of an artifact that has several: its path in the artifact, and the sha256 hex and size of its bytes."""
+
+    path: str
+    digest: str
+    size: int
+
+
 class ArtifactLogged(OfRun, frozen=True, kw_only=True, tag="artifact.logged"):
-    """A new version of the artifact `key`. `digest` is the sha256 hex of its bytes, or "" when it lives at `uri` only."""
+    """A new version of the artifact `key`. `digest` is the sha256 hex of its bytes, or "" when it lives at `uri` only. An artifact of
+    several `files` has the bytes of each under its own digest, and under `digest` their list as JSON.
+
+    In the project it is registered under `db_key`, or under `key` when that is ""; not at all, when it is not `registered`.
+    """
 
     key: str
     kind: str = "artifact"
@@ -199,6 +233,20 @@ class ArtifactLogged(OfRun, frozen=True, kw_only=True, tag="artifact.logged"):
     tag_name: str = ""
     labels: dict[str, str] = {}
     spec: dict[str, Any] = {}
+    db_key: str = ""
+    registered: bool = True
+    files: tuple[ArtifactFile, ...] = ()
+
+
+class ArtifactUpdated(OfRun, frozen=True, kw_only=True, tag="artifact.updated"):
+    """What is said about the version of `key` that this run and iteration logged last is now this, where it is not None. Its bytes are
+    what they were."""
+
+    key: str
+    format: str | None = None
+    viewer: str | None = None
+    labels: dict[str, str] | None = None
+    spec: dict[str, Any] | None = None
 
 
 class ArtifactTagged(OfRun, frozen=True, kw_only=True, tag="artifact.tagged"):
@@ -291,16 +339,19 @@ Event: TypeAlias = (
     | AnnotationSet
     | InputRead
     | RunRenamed
+    | HostSet
     | RunCommitted
     | StateChanged
     | RunLost
     | ConsoleWritten
+    | NotificationSent
     | EventRefused
     | EventsMissed
     | RunDeleted
     | RunRestored
     | RunPurged
     | ArtifactLogged
+    | ArtifactUpdated
     | ArtifactTagged
     | ArtifactDeleted
     | ProjectCreated

@@ -220,6 +220,8 @@ def _attempt_started(turn: _Turn, row: RunRow, event: e.AttemptStarted) -> None:
     if not row.user and isinstance(user, str):
         row.user = user
     attempt = _attempt(turn, row, event.attempt)
+    host = event.facts.get("host")
+    row.host = host if isinstance(host, str) else row.host
     attempt.started_at, attempt.facts = fit(event.time), event.facts
     turn.rows.put(ATTEMPTS, attempt)
 
@@ -299,6 +301,10 @@ def _renamed(_turn: _Turn, row: RunRow, event: e.RunRenamed) -> None:
     row.name = event.name
 
 
+def _host(_turn: _Turn, row: RunRow, event: e.HostSet) -> None:
+    row.host = event.host
+
+
 def _committed(_turn: _Turn, row: RunRow, event: e.RunCommitted) -> None:
     row.message = event.message
 
@@ -362,16 +368,19 @@ _ARMS: dict[type, Callable[[_Turn, RunRow, Any], None]] = {
     e.AnnotationSet: _annotation,
     e.InputRead: _input,
     e.RunRenamed: _renamed,
+    e.HostSet: _host,
     e.RunCommitted: _committed,
     e.StateChanged: _state_changed,
     e.RunLost: _lost,
     e.ConsoleWritten: _nothing,
+    e.NotificationSent: _nothing,
     e.EventRefused: _refused,
     e.EventsMissed: _missed,
     e.RunDeleted: _deleted,
     e.RunRestored: _restored,
     e.RunPurged: _purged,
     e.ArtifactLogged: _nothing,
+    e.ArtifactUpdated: _nothing,
     e.ArtifactTagged: _nothing,
     e.ArtifactDeleted: _nothing,
     e.Redacted: _nothing,

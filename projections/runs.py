@@ -29,6 +29,7 @@ class RunRow(msgspec.Struct, kw_only=True):
     name: str = ""
     state: str = CREATED
     user: str = ""
+    host: str = ""  # of its last attempt, or as the job said
     parent: str = ""
     created_at: int = 0
     started_at: int = 0

@@ -6,52 +6,47 @@ acknowledgement, the hashing of a file) are coroutines. What was recorded here i
 The context of a child iteration shares the run's stream; its events carry its number.
 """
 
-import asyncio
 import os
 import sys
 import time
 import traceback as tracebacks
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator
 from copy import deepcopy
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 import anyio.to_thread
-import msgspec
 
 from events.codec import AnyEvent
 from events.types import (
     AnnotationSet,
-    ArtifactLogged,
     AttemptEnded,
     AttemptStarted,
     BestIterationMarked,
     ConsoleWritten,
     IterationStarted,
     LabelSet,
-    MetricLogged,
     ParameterSet,
-    ResultLogged,
     RunCommitted,
     StateChanged,
 )
 from projections.runs import ABORTED, COMPLETED, ERROR, RUNNING, TERMINAL
 from tracker import ambient
-from tracker.artifact import Artifact, log
 from tracker.capture import Capture
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.facts import gather
-from tracker.known import Known, Memory
+from tracker.inputs import Inputs
+from tracker.known import Memory
 from tracker.recorded import DONE, Recorded
 from tracker.recorder import new_id
 from tracker.run_logger import RunLogger
-from tracker.values import key_of, number_of, plain, plain_dict, step_of, text_of, texts_of, time_of
+from tracker.values import key_of, plain_dict, text_of
 
 MAX_TRACEBACK = 64 * 1024  # characters
 
 
-class Context(Known):
+class Context(Inputs):
     """A run, or a child iteration of one. Made by `get_or_create_ctx` and `get_child_context`; an async context manager."""
 
     def __init__(
@@ -67,14 +62,13 @@ class Context(Known):
         iteration: int = 0,
         prepare: Callable[["Context"], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        self.connection = connection
-        super().__init__(project, uid, name, iteration, memory or Memory())
+        super().__init__(connection, project, uid, name, iteration, memory or Memory())
+        if parent is not None:
+            self.secrets = parent.secrets
         self._attempt, self._parent = attempt, parent
-        self._stream = f"run/{project}/{uid}".encode()
         self.children: list[Context] = []
         self._known_children = 0  # iterations of earlier attempts
         self._resumed = False
-        self._pid = os.getpid()
         self._prepare = prepare
         self._capture: Capture | None = None
         self._logger: RunLogger = parent._logger if parent else RunLogger(self)
@@ -101,75 +95,6 @@ class Context(Known):
     def captured(self) -> bool:
         """Whether what the process prints is recorded as the console of this run."""
         return self._parent.captured if self._parent else self._capture is not None
-
-    # -- recording ---------------------------------------------------------------------------------------------------
-
-    def get_param(self, key: str, default: Any = None) -> Any:
-        """A parameter. A missing one is recorded with the default as its value."""
-        if key not in self.memory.parameters:
-            value = plain(default)
-            self.memory.parameters[key_of(key)] = value
-            self.record(ParameterSet(time=time.time_ns(), iteration=self._iteration, key=key_of(key), value=value))
-        return deepcopy(self.memory.parameters[key])
-
-    def log_result(self, key: str, value: Any, commit: bool = False) -> Recorded:
-        """Record a result; the last value of a key counts."""
-        return self.log_results({key: value}, commit)
-
-    def log_results(self, results: Mapping[str, Any], commit: bool = False) -> Recorded:
-        """Record several results at once."""
-        values = plain_dict(results, "results")
-        self.memory.results.update(values)
-        now = time.time_ns()
-        self.record(*(ResultLogged(time=now, iteration=self._iteration, key=key, value=value) for key, value in values.items()))
-        return Recorded(self._acknowledged) if commit else DONE
-
-    def log_metric(
-        self, key: str, value: Any, timestamp: Any = None, labels: Mapping[str, str] | None = None, step: int | None = None
-    ) -> Recorded:
-        """Record a point of a series. Without a step it gets the one after the last of this key here.
-
-        `timestamp` is a datetime, seconds since the epoch, or integer nanoseconds.
-        """
-        key = key_of(key)
-        steps = self.memory.steps
-        step = steps.get(key, 0) if step is None else step if type(step) is int and -(2**62) < step < 2**62 else step_of(step)
-        steps[key] = step + 1
-        event = MetricLogged(
-            time=time.time_ns() if timestamp is None else time_of(timestamp),
-            iteration=self._iteration,
-            key=key,
-            value=number_of(key, value),
-            step=step,
-            labels=texts_of(labels),
-        )
-        self.connection.recorder.record(self._stream, (event,))
-        return DONE
-
-    def log_metrics(
-        self, keyvals: Mapping[str, Any], timestamp: Any = None, labels: Mapping[str, str] | None = None, step: int | None = None
-    ) -> Recorded:
-        """Record a point in each of several series."""
-        if not isinstance(keyvals, Mapping):
-            raise InvalidRequest(f"metrics must be a dict, not {type(keyvals).__name__}", field="keyvals")
-        at, texts, steps = time_of(timestamp), texts_of(labels), self.memory.steps
-        events = []
-        for name, value in keyvals.items():
-            key = key_of(name)
-            where = steps.get(key, 0) if step is None else step_of(step)
-            number = number_of(key, value)
-            events.append(MetricLogged(time=at, iteration=self._iteration, key=key, value=number, step=where, labels=texts))
-        steps.update({event.key: event.step + 1 for event in events})
-        self.record(*events)
-        return DONE
-
-    def set_label(self, key: str, value: Any, replace: bool = True) -> Recorded:
-        """Set a label, as text. Without `replace` an existing one that is not empty stays."""
-        return self._set_text(self.memory.labels, LabelSet, key, value, replace)
-
-    def set_annotation(self, key: str, value: Any, replace: bool = True) -> Recorded:
-        """Set an annotation, as text. Without `replace` an existing one that is not empty stays."""
-        return self._set_text(self.memory.annotations, AnnotationSet, key, value, replace)
 
     def set_state(self, execution_state: str | None = None, error: str | None = None, commit: bool = True) -> Recorded:
         """Go to a state, or with `error` to the state error. An error is not undone by another state."""
@@ -231,38 +156,6 @@ class Context(Known):
                 child._complete()
             self._complete()
         return await self._acknowledged()
-
-    async def log_artifact(
-        self,
-        item: Any,
-        body: Any = None,
-        local_path: str | os.PathLike[str] | None = None,
-        artifact_path: str | None = None,
-        tag: str = "",
-        viewer: str | None = None,
-        target_path: str = "",
-        src_path: str | os.PathLike[str] | None = None,
-        upload: bool | None = None,
-        labels: Mapping[str, str] | None = None,
-        format: str | None = None,
-        db_key: str | bool | None = None,
-        **kwargs: Any,
-    ) -> Artifact:
-        """Keep bytes (`body`: text, bytes, an open binary file; or the file at `local_path`) as a new version of an artifact.
-
-        `item` is its key, or an `Artifact`. `tag` names the version. With `target_path`, an absolute path or URL, or `upload=False`, only
-        the place is recorded, no bytes are kept. `artifact_path` and `db_key` are kept beside it for those who look it up so.
-        """
-        source = local_path or src_path
-        described = {"artifact_path": artifact_path, "db_key": db_key, "viewer": viewer, "format": format, "tag": tag, "labels": labels}
-
-        def work() -> tuple[Artifact, ArtifactLogged]:
-            return log(self.connection, item, body, source, target_path, upload, {**kwargs, **described})
-
-        artifact, event = await anyio.to_thread.run_sync(work)
-        self.memory.artifacts[artifact.key] = artifact
-        self.record(msgspec.structs.replace(event, iteration=self._iteration))
-        return artifact
 
     async def __aenter__(self) -> Self:
         await self
@@ -375,23 +268,3 @@ class Context(Known):
             self.leave(state)
         self.memory.state, self.memory.error = state, error
         self.record(StateChanged(time=time.time_ns(), iteration=self._iteration, state=state, error=error, traceback=traceback))
-
-    async def _acknowledged(self) -> bool:
-        stored = await asyncio.wrap_future(self.connection.flush())
-        recorder = self.connection.recorder
-        if not stored and not recorder.complaints.open:
-            recorder.complaints.say("commit", f"not acknowledged yet; events are kept in {recorder.directory} until they can be delivered")
-        return stored
-
-    def _set_text(self, known: dict[str, str], kind: Callable[..., AnyEvent], key: str, value: Any, replace: bool) -> Recorded:
-        key = key_of(key)
-        if replace or not known.get(key):
-            known[key] = text_of(value)
-            self.record(kind(time=time.time_ns(), iteration=self._iteration, key=key, value=known[key]))
-        return DONE
-
-    def record(self, *events: AnyEvent) -> None:
-        """Record events in the run's stream."""
-        if events:
-            self.memory.updated_at = time.time_ns()
-            self.connection.recorder.record(self._stream, events)

@@ -3,6 +3,7 @@
 TrackerError
 +-- InvalidRequest      a value is not allowed; `.field` names it
 |   +-- InvalidFilter   search text is malformed; `.column` says where
+|   +-- InvalidExpression  a condition or selector is malformed; its `column` says where
 +-- Unauthorized        no token, or not a valid one
 +-- Forbidden           the token's role does not allow this
 +-- NotFound            no such project, run, artifact, route ...
@@ -17,6 +18,8 @@ TrackerError
 +-- Unavailable         not now; try again after `.retry_after` seconds
 +-- StorageFull         the disk is full: reads go on, writes have to wait
 +-- Unreachable         the server did not answer
++-- RunFailed           a run that was waited for ended otherwise than completed; `.run` is it
++-- RunTimeout          a run did not end in time (also a TimeoutError)
 +-- Failed              the server had a fault of its own; nothing is known of the outcome
 
 Each has a `code` (stable, for programs) and a `status` (HTTP). `from_wire` turns an error body back into the error that was raised,
@@ -56,6 +59,12 @@ class InvalidFilter(InvalidRequest):
     """Search text is malformed; `column` counts its characters from 1."""
 
     code = "invalid_filter"
+
+
+class InvalidExpression(InvalidRequest):
+    """A condition or selector is malformed; `column` counts its characters from 1."""
+
+    code = "invalid_expression"
 
 
 class Unauthorized(TrackerError):
@@ -177,11 +186,29 @@ class Unreachable(Unavailable):
     code = "unreachable"
 
 
+class RunFailed(TrackerError):
+    """A run ended otherwise than completed; `run` is the run as it ended."""
+
+    code = "run_failed"
+
+    def __init__(self, message: str, run: Any = None, **detail: Any) -> None:
+        super().__init__(message, **detail)
+        self.run = run
+
+
+class RunTimeout(TrackerError, TimeoutError):
+    """A run did not end in the time it was waited for."""
+
+    code = "run_timeout"
+    status = 504
+
+
 _KINDS: dict[str, type[TrackerError]] = {
     kind.code: kind
     for kind in (
         InvalidRequest,
         InvalidFilter,
+        InvalidExpression,
         Unauthorized,
         Forbidden,
         NotFound,

@@ -23,6 +23,10 @@ class Memory(msgspec.Struct, kw_only=True):
     annotations: dict[str, str] = {}
     inputs: dict[str, str] = {}
     artifacts: dict[str, Artifact] = {}
+    host: str = ""
+    in_path: str = ""  # where inputs with relative paths are
+    out_path: str = ""  # where artifacts go, "" = the tracker's own store
+    spec: dict[str, Any] = {}  # what else the run was prepared with, as its `run.created` has it
     steps: dict[str, int] = {}  # the next step of each metric that is logged without one
     started_at: int = 0
     updated_at: int = 0

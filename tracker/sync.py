@@ -5,32 +5,23 @@ while the caller's thread waits for their result.
 """
 
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, TextIO, TypeVar
+from typing import Any, Self, TextIO
 
-from tracker import context as aio
 from tracker import opening
 from tracker.artifact import Artifact
 from tracker.connection import PROCESS
 from tracker.recorded import Recorded
 from tracker.run_logger import RunLogger
-
-T = TypeVar("T")
-
-
-def wait(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that is run in the portal's loop."""
-    return PROCESS.portal.submit(work).result()
+from tracker.sync_inputs import Inputs
+from tracker.sync_outputs import wait
 
 
-class Context:
+class Context(Inputs):
     """A run, or a child iteration of one. Made by `get_or_create_ctx` and `get_child_context`; a context manager."""
 
     kind = "run"
-
-    def __init__(self, context: aio.Context) -> None:
-        self._context = context
 
     @property
     def uid(self) -> str:
@@ -150,6 +141,10 @@ class Context:
         """Set an annotation, as text. Without `replace` an existing one that is not empty stays."""
         self._context.set_annotation(key, value, replace)
 
+    def set_hostname(self, host: str) -> None:
+        """Say on which host the run works, instead of the one this process is on."""
+        self._context.set_hostname(host)
+
     def set_state(self, execution_state: str | None = None, error: str | None = None, commit: bool = True) -> None:
         """Go to a state, or with `error` to the state error. An error is not undone by another state."""
         _committed(self._context.set_state(execution_state, error, commit), commit)
@@ -170,32 +165,6 @@ class Context:
         """Declare the run good so far, with a message, or `completed`; then wait until all that was recorded is stored at the target.
         False when the target does not answer in ten seconds (at once, when it is known to be away): the journal has it all."""
         return wait(self._context.commit(message, completed))
-
-    def log_artifact(
-        self,
-        item: Any,
-        body: Any = None,
-        local_path: str | os.PathLike[str] | None = None,
-        artifact_path: str | None = None,
-        tag: str = "",
-        viewer: str | None = None,
-        target_path: str = "",
-        src_path: str | os.PathLike[str] | None = None,
-        upload: bool | None = None,
-        labels: Mapping[str, str] | None = None,
-        format: str | None = None,
-        db_key: str | bool | None = None,
-        **kwargs: Any,
-    ) -> Artifact:
-        """Keep bytes (`body`: text, bytes, an open binary file; or the file at `local_path`) as a new version of an artifact.
-
-        `item` is its key, or an `Artifact`. `tag` names the version. With `target_path`, an absolute path or URL, or `upload=False`, only
-        the place is recorded, no bytes are kept. `artifact_path` and `db_key` are kept beside it for those who look it up so.
-        """
-        work = self._context.log_artifact(
-            item, body, local_path, artifact_path, tag, viewer, target_path, src_path, upload, labels, format, db_key, **kwargs
-        )
-        return wait(work)
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: kind, metadata, spec and status."""

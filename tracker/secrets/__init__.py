@@ -1,0 +1,1 @@
+"""Values a run may use and nobody may read afterwards."""

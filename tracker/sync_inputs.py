@@ -1,0 +1,11 @@
+"""What a context reads for its run, for code that waits."""
+
+from tracker.sync_outputs import Outputs
+
+
+class Inputs(Outputs):
+    """The part of a context that reads."""
+
+    def get_secret(self, key: str) -> str | None:
+        """The value of a secret the run was given, None when it was given none of this name."""
+        return self._context.get_secret(key)
