@@ -82,7 +82,7 @@ class Expression:
 
 def compile_expression(text: str, what: str = "condition") -> Expression:
     """Read an expression, which may stand between `{{` and `}}`; `what` is its name in errors. Raises InvalidExpression with a column."""
-    if not str(text).strip() or not hasattr(text, "strip"):
+    if type(text) is not str or not text.strip():
         raise InvalidExpression(f"{what} must be the text of an expression, not {text!r}", field=what, column=1)
     if len(text) > MAX_TEXT:
         raise InvalidExpression(f"{what} has {len(text)} characters, at most {MAX_TEXT} are read", field=what, column=MAX_TEXT)

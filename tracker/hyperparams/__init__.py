@@ -1,0 +1,1 @@
+"""Searching over parameters: which combinations to try, which was the best, and how they are shown. Pure: nothing here runs anything."""
