@@ -1,7 +1,9 @@
 """Artifacts: every version ever logged is a row; tags name versions, and `latest` moves by itself.
 
-A row's `id` is the offset of its event; `version` counts the versions of (project, key) from 1, across runs. Two chains run back through
-the rows: `earlier`, the version before of the same (project, key), and `previous`, the one the same run and iteration logged before.
+A row's `id` is the offset of its event. In its run an artifact is known by its `key`, in its project by the name it is registered under,
+`db_key`; one that is not registered has none, and with it neither version nor tags. `version` counts the versions of (project, db_key)
+from 1, across runs. Two chains run back through the rows: `earlier`, the version before of the same (project, db_key), and `previous`,
+the one the same run and iteration logged before under the same key. An update changes what is said of the last of these, not its bytes.
 Deleted versions keep their row and number. When what `latest` named is deleted, it falls back to the newest version left; other tags
 stay on what they name. A tag of a key its run and iteration never logged names nothing and is left out.
 """
@@ -11,7 +13,7 @@ from typing import Any
 import msgspec
 
 from events.record import Batch
-from events.types import ArtifactDeleted, ArtifactLogged, ArtifactTagged
+from events.types import ArtifactDeleted, ArtifactLogged, ArtifactTagged, ArtifactUpdated
 from projections.base import Rows, Table
 from projections.lifecycle import subject_of
 from projections.values import fit
@@ -20,7 +22,8 @@ LATEST = "latest"
 
 
 class ArtifactRow(msgspec.Struct, kw_only=True):
-    """One version of an artifact. `digest` is the sha256 hex of its bytes, "" when they are only at `uri`."""
+    """One version of an artifact. `digest` is the sha256 hex of its bytes, "" when they are only at `uri`; of an artifact of several
+    `files` (path, digest, size), it is that of their list."""
 
     id: int
     project: str
@@ -43,10 +46,13 @@ class ArtifactRow(msgspec.Struct, kw_only=True):
     producer: str = ""
     labels: dict[str, str] = {}
     spec: dict[str, Any] = {}
+    db_key: str = ""  # the name it is registered under, "" = it is not
+    updated_at: int = 0  # 0 = never
+    files: list[dict[str, Any]] = []
 
 
 class TagRow(msgspec.Struct, kw_only=True):
-    """A name for one version."""
+    """A name for one version. `key` is the name it is registered under."""
 
     project: str
     key: str
@@ -55,7 +61,7 @@ class TagRow(msgspec.Struct, kw_only=True):
 
 
 class NewestRow(msgspec.Struct, kw_only=True):
-    """The newest version of (project, key)."""
+    """The newest version registered under (project, key)."""
 
     project: str
     key: str
@@ -77,20 +83,26 @@ ARTIFACTS = Table(
     "artifacts",
     ArtifactRow,
     key=("id",),
-    indexes=(("project", "key", "version"), ("project", "uid", "iteration", "key"), ("project", "kind", "id"), ("digest",)),
+    indexes=(
+        ("project", "db_key", "version"),
+        ("project", "uid", "iteration", "key"),
+        ("project", "uid", "db_key"),
+        ("project", "kind", "id"),
+        ("digest",),
+    ),
     rowid="id",
 )
 TAGS = Table("artifact_tags", TagRow, key=("project", "key", "name"), indexes=(("id",), ("project", "name")))
 NEWEST = Table("artifact_newest", NewestRow, key=("project", "key"))
 OUTPUTS = Table("artifact_outputs", OutputRow, key=("project", "uid", "iteration", "key"))
-_KINDS = frozenset({ArtifactLogged, ArtifactTagged, ArtifactDeleted})
+_KINDS = frozenset({ArtifactLogged, ArtifactUpdated, ArtifactTagged, ArtifactDeleted})
 
 
 class Artifacts:
     """The projection of artifacts and their tags."""
 
     name = "artifacts"
-    version = 1
+    version = 2
     tables = (ARTIFACTS, TAGS, NEWEST, OUTPUTS)
 
     def fold(self, rows: Rows, batch: Batch) -> None:
@@ -103,6 +115,8 @@ class Artifacts:
             kind = type(event)
             if kind is ArtifactLogged:
                 _logged(rows, project, uid, offset, event, batch.producer)  # type: ignore[arg-type]
+            elif kind is ArtifactUpdated:
+                _updated(rows, project, uid, event)  # type: ignore[arg-type]
             elif kind is ArtifactTagged:
                 _tagged(rows, project, uid, event)  # type: ignore[arg-type]
             elif kind is ArtifactDeleted:
@@ -111,7 +125,6 @@ class Artifacts:
 
 def _logged(rows: Rows, project: str, uid: str, offset: int, event: ArtifactLogged, producer: str) -> None:
     key, iteration = event.key, fit(event.iteration)
-    newest = rows.get(NEWEST, project, key) or NewestRow(project=project, key=key, id=0, version=0)
     output = rows.get(OUTPUTS, project, uid, iteration, key) or OutputRow(project=project, uid=uid, iteration=iteration, key=key, id=0)
     row = ArtifactRow(
         id=offset,
@@ -119,7 +132,7 @@ def _logged(rows: Rows, project: str, uid: str, offset: int, event: ArtifactLogg
         key=key,
         uid=uid,
         iteration=iteration,
-        version=newest.version + 1,
+        version=0,
         kind=event.kind,
         digest=event.digest,
         size=fit(event.size),
@@ -129,47 +142,74 @@ def _logged(rows: Rows, project: str, uid: str, offset: int, event: ArtifactLogg
         format=event.format,
         viewer=event.viewer,
         created_at=fit(event.time),
-        earlier=newest.id,
         previous=output.id,
         producer=producer,
         labels=event.labels,
         spec=event.spec,
+        db_key=(event.db_key or key) if event.registered else "",
+        files=[msgspec.structs.asdict(file) for file in event.files],
     )
-    newest.id, newest.version, output.id = offset, row.version, offset
+    if row.db_key:
+        _register(rows, row, event.tag_name)
+    output.id = offset
     rows.put(ARTIFACTS, row)
-    rows.put(NEWEST, newest)
     rows.put(OUTPUTS, output)
-    for name in {LATEST, event.tag_name} - {""}:
-        rows.put(TAGS, TagRow(project=project, key=key, name=name, id=offset))
+
+
+def _register(rows: Rows, row: ArtifactRow, tag: str) -> None:
+    newest = rows.get(NEWEST, row.project, row.db_key) or NewestRow(project=row.project, key=row.db_key, id=0, version=0)
+    row.version, row.earlier = newest.version + 1, newest.id
+    newest.id, newest.version = row.id, row.version
+    rows.put(NEWEST, newest)
+    for name in {LATEST, tag} - {""}:
+        rows.put(TAGS, TagRow(project=row.project, key=row.db_key, name=name, id=row.id))
+
+
+def _newest_of(rows: Rows, project: str, uid: str, event: ArtifactUpdated | ArtifactTagged | ArtifactDeleted) -> ArtifactRow | None:
+    """What the run and iteration logged last under the event's key."""
+    output = rows.get(OUTPUTS, project, uid, fit(event.iteration), event.key)
+    found: ArtifactRow | None = None if output is None else rows.get(ARTIFACTS, output.id)
+    return found
+
+
+def _updated(rows: Rows, project: str, uid: str, event: ArtifactUpdated) -> None:
+    row = _newest_of(rows, project, uid, event)
+    if row is None:
+        return
+    row.format = row.format if event.format is None else event.format
+    row.viewer = row.viewer if event.viewer is None else event.viewer
+    row.labels = row.labels if event.labels is None else event.labels
+    row.spec = row.spec if event.spec is None else event.spec
+    row.updated_at = fit(event.time) or 1
+    rows.put(ARTIFACTS, row)
 
 
 def _tagged(rows: Rows, project: str, uid: str, event: ArtifactTagged) -> None:
-    output = rows.get(OUTPUTS, project, uid, fit(event.iteration), event.key)
-    if output is not None:
-        rows.put(TAGS, TagRow(project=project, key=event.key, name=event.name, id=output.id))
+    row = _newest_of(rows, project, uid, event)
+    if row is not None and row.db_key:
+        rows.put(TAGS, TagRow(project=project, key=row.db_key, name=event.name, id=row.id))
 
 
 def _deleted(rows: Rows, project: str, uid: str, event: ArtifactDeleted) -> None:
-    output = rows.get(OUTPUTS, project, uid, fit(event.iteration), event.key)
-    version = output.id if output is not None else 0
-    while version:
-        row = rows.get(ARTIFACTS, version)
-        if row.deleted:
-            break  # so are all before it
+    row = _newest_of(rows, project, uid, event)
+    names = set()
+    while row is not None and not row.deleted:  # those before a deleted one are deleted, too
         row.deleted = fit(event.time) or 1
         rows.put(ARTIFACTS, row)
-        version = row.previous
-    _fall_back(rows, project, event.key)
+        names.add(row.db_key)
+        row = rows.get(ARTIFACTS, row.previous) if row.previous else None
+    for name in sorted(names - {""}):
+        _fall_back(rows, project, name)
 
 
-def _fall_back(rows: Rows, project: str, key: str) -> None:
-    latest = rows.get(TAGS, project, key, LATEST)
+def _fall_back(rows: Rows, project: str, name: str) -> None:
+    latest = rows.get(TAGS, project, name, LATEST)
     if latest is None:
         return
     version = latest.id
     while version and (row := rows.get(ARTIFACTS, version)).deleted:
         version = row.earlier
     if version:
-        rows.put(TAGS, TagRow(project=project, key=key, name=LATEST, id=version))
+        rows.put(TAGS, TagRow(project=project, key=name, name=LATEST, id=version))
     else:
-        rows.delete(TAGS, project, key, LATEST)
+        rows.delete(TAGS, project, name, LATEST)

@@ -11,6 +11,7 @@ from tracker.errors import InvalidRequest
 
 MAX_KEY = 250
 MAX_ARTIFACT_KEY = 1024
+MAX_PATH = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +44,16 @@ def check_artifact_key(text: str, field: str) -> str:
     for part in text.split("/"):
         if part in ("", ".", "..") or len(part.encode()) > 255:
             raise InvalidRequest(f"{field} must be parts of 1-255 bytes between '/', none of them '.' or '..'", field=field)
+    return text
+
+
+def check_file_path(text: str, field: str) -> str:
+    """The path of a file within an artifact of several: relative, of visible names, none of them "." or ".."."""
+    for part in text.split("/"):
+        if part in ("", ".", "..") or len(part.encode(errors="replace")) > 255 or _UNSEEN.search(part):
+            raise InvalidRequest(f"{field} must be a relative path of visible names of 1-255 bytes, without '.' or '..'", field=field)
+    if len(text) > MAX_PATH:
+        raise InvalidRequest(f"{field} must have at most {MAX_PATH} characters", field=field)
     return text
 
 

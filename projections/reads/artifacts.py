@@ -37,11 +37,13 @@ async def list_artifacts(
     limit: int = 100,
 ) -> ArtifactPage:
     """The versions that all given conditions hold for, the newest first, at most `limit`, older than `before` (an id, 0 = the newest).
-    `tag` "latest" lists the newest version of each key. `deleted` includes those in the trash."""
-    terms: dict[str, Any] = {"a.project = ?": project, "a.uid = ?": uid, "a.iteration = ?": iteration, "a.key = ?": key, "a.kind = ?": kind}
+    With a run's `uid`, `key` is what the run calls them; without, the name they are registered under, and what is not registered is left
+    out. `tag` "latest" lists the newest version of each name. `deleted` includes those in the trash."""
+    name = "a.db_key = ?" if uid is None else "a.key = ?"
+    terms: dict[str, Any] = {"a.project = ?": project, "a.uid = ?": uid, "a.iteration = ?": iteration, name: key, "a.kind = ?": kind}
     terms |= {"t.project = a.project AND t.name = ?": tag, "a.id < ?": before or None}
     given = {term: value for term, value in terms.items() if value is not None}
-    where = " AND ".join([*given, *([] if deleted else ["a.deleted = 0"])])
+    where = " AND ".join([*given, *([] if deleted else ["a.deleted = 0"]), *(["a.db_key <> ''"] if uid is None else [])])
     source = "artifact_tags t CROSS JOIN artifacts a ON a.id = t.id" if tag is not None else "artifacts a"
     order = f"{source} WHERE {where} ORDER BY a.id DESC LIMIT ?"
     found = await views.query(lambda db: _artifacts(db, order, (*given.values(), limit + 1)))
@@ -59,19 +61,34 @@ async def get_artifact(
     iteration: int | None = None,
     deleted: bool = False,
 ) -> Artifact | None:
-    """One version of `key`: this number, or what the tag names, or the newest which a run (and iteration) logged; by default the latest."""
-    params: dict[str, Any] = {"project": project, "key": key}
-    if version is not None:
-        which, params["version"] = "artifacts a WHERE a.project = :project AND a.key = :key AND a.version = :version", version
-    elif uid is not None and tag is None:
-        which = "artifacts a WHERE a.project = :project AND a.uid = :uid AND a.key = :key"
-        which, params["uid"] = which + ("" if iteration is None else " AND a.iteration = :iteration"), uid
-        params["iteration"] = iteration
-    else:
-        which = "artifact_tags t CROSS JOIN artifacts a ON a.id = t.id WHERE t.project = :project AND t.key = :key AND t.name = :tag"
-        params["tag"] = LATEST if tag is None else tag
-    order = f"{which}{'' if deleted else ' AND a.deleted = 0'} ORDER BY a.id DESC LIMIT 1"
-    found = await views.query(lambda db: _artifacts(db, order, params))
+    """One version of what is registered under `key`: the newest for which all that is given holds; by default what `latest` names.
+    Of one run, `latest` is what it logged last; and what it logged without registering is found under its own key."""
+    terms: dict[str, Any] = {"a.project = ?": project, "a.version = ?": version, "a.uid = ?": uid, "a.iteration = ?": iteration}
+    source, names = "artifacts a", ["a.db_key = ?"] if uid is None else ["a.db_key = ?", "a.db_key = '' AND a.key = ?"]
+    if (uid is None and iteration is None and version is None) or tag not in (None, LATEST):
+        source, names = "artifact_tags t CROSS JOIN artifacts a ON a.id = t.id", ["t.key = ?"]
+        terms |= {"t.project = ?": project, "t.name = ?": tag or LATEST}
+    given = {term: value for term, value in terms.items() if value is not None}
+    where = " AND ".join([*given, *([] if deleted else ["a.deleted = 0"])])
+
+    def look(db: sqlite3.Connection) -> list[Artifact]:
+        orders = (f"{source} WHERE {where} AND {name} ORDER BY a.id DESC LIMIT 1" for name in names)
+        return next(filter(None, (_artifacts(db, order, (*given.values(), key)) for order in orders)), [])
+
+    found = await views.query(look)
+    return found[0] if found else None
+
+
+async def get_output(
+    views: Views, project: str, uid: str, key: str, *, version: int | None = None, tag: str | None = None, iteration: int | None = None
+) -> Artifact | None:
+    """What a run (and iteration) logged last under its own `key`; or of that, the version of this number, or what the tag names."""
+    terms: dict[str, Any] = {"a.project = ?": project, "a.uid = ?": uid, "a.key = ?": key, "a.version = ?": version}
+    terms |= {"a.iteration = ?": iteration, "t.project = a.project AND t.key = a.db_key AND t.name = ?": tag}
+    given = {term: value for term, value in terms.items() if value is not None}
+    source = "artifacts a" + (" CROSS JOIN artifact_tags t ON t.id = a.id" if tag is not None else "")
+    order = f"{source} WHERE {' AND '.join(given)} AND a.deleted = 0 ORDER BY a.id DESC LIMIT 1"
+    found = await views.query(lambda db: _artifacts(db, order, tuple(given.values())))
     return found[0] if found else None
 
 

@@ -117,12 +117,13 @@ def _of_run(kind_: type[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStra
     return st.builds(kind_, time=times, iteration=iterations, **fields)
 
 
+files = st.lists(st.builds(e.ArtifactFile, path=keys, digest=texts, size=st.integers(0, 9)), max_size=2).map(tuple)
 metrics = _of_run(e.MetricLogged, key=keys, value=floats, step=st.integers(0, 5), labels=st.just({}) | st.just({"gpu": "0"}))
 of_runs = st.one_of(
     _of_run(e.RunCreated, name=texts, user=texts, parent=texts, parameters=jsons, labels=labels, annotations=labels, spec=jsons),
     _of_run(e.IterationStarted, parameters=jsons, labels=labels),
     _of_run(e.BestIterationMarked),
-    _of_run(e.AttemptStarted, attempt=st.sampled_from("AB"), facts=st.just({}) | st.just({"user": "ann", "pid": 3})),
+    _of_run(e.AttemptStarted, attempt=st.sampled_from("AB"), facts=st.just({}) | st.just({"user": "ann", "pid": 3, "host": "h1"})),
     _of_run(e.AttemptEnded, attempt=st.sampled_from("AB"), reason=texts),
     _of_run(e.ParameterSet, key=keys, value=values),
     _of_run(e.ResultLogged, key=keys, value=values),
@@ -131,7 +132,19 @@ of_runs = st.one_of(
     _of_run(e.LabelSet, key=keys, value=st.none() | texts),
     _of_run(e.AnnotationSet, key=keys, value=st.none() | texts),
     _of_run(e.InputRead, key=keys, url=texts),
+    _of_run(
+        e.InputRead,
+        key=keys,
+        url=texts,
+        artifact=st.sampled_from(["p/a", "q/b", "p/dir/b", "odd"]),
+        version=st.integers(0, 2),
+        digest=texts,
+    ),
     _of_run(e.RunRenamed, name=texts),
+    _of_run(e.HostSet, host=texts),
+    _of_run(
+        e.NotificationSent, name=keys, kind=texts, state=states, status=st.sampled_from(["sent", "error"]), severity=texts, reason=texts
+    ),
     _of_run(e.RunCommitted, message=texts),
     _of_run(e.StateChanged, state=states, error=texts, traceback=texts),
     _of_run(e.StateChanged, state=states, error=texts, traceback=texts),
@@ -144,6 +157,10 @@ of_runs = st.one_of(
     _of_run(e.RunPurged, reason=texts, events=st.just(1), bytes=st.just(2), blobs=st.just(0)),
     _of_run(e.ArtifactLogged, key=keys, digest=texts, size=st.integers(0, 9), tag_name=st.just("") | names, labels=labels, spec=jsons),
     _of_run(e.ArtifactLogged, key=keys, kind=st.just("model"), tag_name=st.just("") | names),
+    _of_run(e.ArtifactLogged, key=keys, db_key=keys, registered=st.booleans(), files=files, tag_name=st.just("") | names),
+    _of_run(
+        e.ArtifactUpdated, key=keys, format=st.none() | texts, viewer=st.none() | texts, labels=st.none() | labels, spec=st.none() | jsons
+    ),
     _of_run(e.ArtifactTagged, key=keys, name=names),
     _of_run(e.ArtifactDeleted, key=keys),
     st.builds(e.Redacted, time=times, was=st.just("result.logged")),

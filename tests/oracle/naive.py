@@ -76,11 +76,17 @@ def run(events: list[At], iteration: int) -> dict[str, Any]:
         "children": 0 if iteration else len({spoken(ev) for _, ev in events} - {0}),
         "best_iteration": 0 if iteration else next((ev.iteration for _, ev in reversed(events) if best(ev)), 0),
         "message": next((ev.message for _, ev in reversed(mine) if isinstance(ev, e.RunCommitted)), ""),
+        "host": next((host for _, ev in reversed(mine) if (host := host_of(ev)) is not None), ""),
         "refused": sum(isinstance(ev, e.EventRefused) for _, ev in mine),
         "missed": sum(ev.count for _, ev in mine if isinstance(ev, e.EventsMissed)),
         "unknown": sum(unreadable(ev) for _, ev in mine),
         "attempt_count": len({ev.attempt for _, ev in mine if isinstance(ev, (e.AttemptStarted, e.AttemptEnded))}),
     }
+
+
+def host_of(event: Any) -> Any:
+    """The host an event says, None when it says none."""
+    return event.host if isinstance(event, e.HostSet) else event.facts.get("host") if isinstance(event, e.AttemptStarted) else None
 
 
 def best(event: Any) -> bool:
@@ -255,44 +261,63 @@ def plain(value: Any) -> Any:
 def artifacts(history: History) -> dict[int, dict[str, Any]]:
     """Every version of every artifact, by the offset of its event."""
     logged = [(o, *subject, ev) for o, s, ev in history if isinstance(ev, e.ArtifactLogged) and (subject := run_of(s))]
-    removed = [(o, *subject, ev) for o, s, ev in history if isinstance(ev, e.ArtifactDeleted) and (subject := run_of(s))]
     return {
         offset: {
             "name": (project, uid, event.iteration, event.key),
-            "version": sum(o <= offset and (p, ev.key) == (project, event.key) for o, p, _, ev in logged),
-            "content": (event.kind, event.digest, event.size, event.labels, event.spec),
-            "deleted": next(
-                (
-                    gone.time
-                    for o, p, u, gone in removed
-                    if o > offset and (p, u, gone.iteration, gone.key) == (project, uid, event.iteration, event.key)
-                ),
-                0,
-            ),
+            "db_key": registered(event),
+            "version": sum(o <= offset and (p, registered(ev)) == (project, registered(event)) for o, p, _, ev in logged)
+            if event.registered
+            else 0,
+            "content": (event.kind, event.digest, event.size, [{"path": f.path, "digest": f.digest, "size": f.size} for f in event.files]),
+            **said_of(history, offset, (project, uid), event),
         }
         for offset, project, uid, event in logged
     }
 
 
+def registered(event: e.ArtifactLogged) -> str:
+    """The name the project has for it, "" when it has none."""
+    return (event.db_key or event.key) if event.registered else ""
+
+
+def said_of(history: History, offset: int, subject: tuple[str, str], event: e.ArtifactLogged) -> dict[str, Any]:
+    """What an artifact's own run and iteration said of it after it was logged: until they log the next, that it is now so; and that it is
+    deleted, at any time."""
+    now = {"format": event.format, "viewer": event.viewer, "labels": event.labels, "spec": event.spec, "updated_at": 0, "deleted": 0}
+    is_last = True
+    for o, stream, later in history:
+        same = run_of(stream) == subject and (spoken(later), getattr(later, "key", None)) == (event.iteration, event.key)
+        if o <= offset or not same:
+            continue
+        if isinstance(later, e.ArtifactLogged):
+            is_last = False
+        elif isinstance(later, e.ArtifactUpdated) and is_last:
+            now |= {f: getattr(later, f) for f in ("format", "viewer", "labels", "spec") if getattr(later, f) is not None}
+            now["updated_at"] = later.time
+        elif isinstance(later, e.ArtifactDeleted):
+            now["deleted"] = now["deleted"] or later.time
+    return now
+
+
 def tags(history: History) -> dict[tuple[str, str, str], int]:
-    """What each tag of each key names."""
+    """What each tag of each name in a project names."""
     found: dict[tuple[str, str, str], int] = {}
     for offset, stream, event in history:
         subject = run_of(stream)
-        if subject is None:
+        if subject is None or not isinstance(event, (e.ArtifactLogged, e.ArtifactTagged, e.ArtifactDeleted)):
             continue
         there = {o: a for o, a in artifacts([entry for entry in history if entry[0] <= offset]).items() if a["name"][0] == subject[0]}
-        if isinstance(event, e.ArtifactLogged):
-            found |= {(subject[0], event.key, name): offset for name in ("latest", event.tag_name) if name}
-        elif isinstance(event, e.ArtifactTagged):
-            versions = [o for o, a in there.items() if a["name"] == (*subject, event.iteration, event.key)]
-            if versions:
-                found[subject[0], event.key, event.name] = max(versions)
+        mine = [o for o, a in there.items() if a["name"] == (*subject, event.iteration, event.key)]
+        if isinstance(event, e.ArtifactLogged) and event.registered:
+            found |= {(subject[0], registered(event), name): offset for name in ("latest", event.tag_name) if name}
+        elif isinstance(event, e.ArtifactTagged) and mine and there[max(mine)]["db_key"]:
+            found[subject[0], there[max(mine)]["db_key"], event.name] = max(mine)
         elif isinstance(event, e.ArtifactDeleted):
-            latest = found.pop((subject[0], event.key, "latest"), 0)
-            left = [o for o, a in there.items() if a["name"][3] == event.key and not a["deleted"] and o <= latest]
-            if left:
-                found[subject[0], event.key, "latest"] = max(left)
+            for name in {there[o]["db_key"] for o in mine}:
+                latest = found.pop((subject[0], name, "latest"), 0)
+                left = [o for o, a in there.items() if a["db_key"] == name and not a["deleted"] and o <= latest]
+                if left:
+                    found[subject[0], name, "latest"] = max(left)
     return found
 
 

@@ -64,9 +64,10 @@ def test_artifacts_and_tags(said: list[Said], sizes: list[int], cuts: list[bool]
     found = {
         row.id: {
             "name": (row.project, row.uid, row.iteration, row.key),
+            "db_key": row.db_key,
             "version": row.version,
-            "content": (row.kind, row.digest, row.size, row.labels, row.spec),
-            "deleted": row.deleted,
+            "content": (row.kind, row.digest, row.size, row.files),
+            **{field: getattr(row, field) for field in ("format", "viewer", "labels", "spec", "updated_at", "deleted")},
         }
         for row in select(db, ARTIFACTS)
     }

@@ -15,6 +15,8 @@ from tracker.service.asking import Limit, Offset, OfRun, found, the_run, views_o
 from tracker.service.content import blob_content
 from tracker.service.replies import Content
 
+_NAMED = 20  # files that an error names
+
 Version = Annotated[int, Meta(ge=0, lt=2**63 - 1)]
 
 
@@ -53,15 +55,30 @@ class GetArtifact(OfRun, kw_only=True, forbid_unknown_fields=True):
     tag: str = ""
 
 
+class GetContent(GetArtifact, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of an artifact of a run; of one of several files, those of the file `path`, or without it their list as JSON."""
+
+    path: str = ""
+
+
 class GetProjectArtifact(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """An artifact of a project: the latest of the key, unless a version or a tag is named."""
+    """An artifact of a project by the name it is registered under: what `latest` names, unless a version, another tag, a run (`uid`) or an
+    iteration is named. Of a run, the latest is what it logged last, and what it did not register is found by its key."""
 
     project: str
     key: str
     version: Version = 0
     tag: str = ""
+    uid: str = ""
+    iteration: asking.Iteration | None = None
     at: str = ""
     min_offset: Offset = 0
+
+
+class GetProjectContent(GetProjectArtifact, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of an artifact of a project; of one of several files, those of the file `path`, or without it their list as JSON."""
+
+    path: str = ""
 
 
 async def list_project_artifacts(app: App, request: ListProjectArtifacts) -> ArtifactPage:
@@ -102,44 +119,55 @@ async def get_artifact(app: App, request: GetArtifact) -> Artifact:
 
 
 async def _of_run(views: Views, request: GetArtifact) -> Artifact | None:
-    artifact = await reads.get_artifact(
+    version, tag = request.version or None, request.tag or None
+    return await reads.get_output(views, request.project, request.uid, request.key, version=version, tag=tag, iteration=request.iteration)
+
+
+async def get_artifact_content(app: App, request: GetContent) -> Content:
+    """Its bytes. Raises NotFound, also when they are elsewhere: a location is told, never followed."""
+    return await _content(app, await get_artifact(app, request), request.path)
+
+
+async def get_project_artifact(app: App, request: GetProjectArtifact) -> Artifact:
+    """One version of an artifact of a project. Raises NotFound."""
+    async with views_of_all(app, request.at, request.min_offset) as views:
+        return await found(app, views, lambda: _of_project(views, request), f"artifact {_asked(request)} in project {request.project}")
+
+
+async def _of_project(views: Views, request: GetProjectArtifact) -> Artifact | None:
+    return await reads.get_artifact(
         views,
         request.project,
         request.key,
         version=request.version or None,
         tag=request.tag or None,
-        uid=request.uid,
+        uid=request.uid or None,
         iteration=request.iteration,
     )
-    if artifact is None or artifact.uid != request.uid:
-        return None
-    return artifact if request.iteration in (None, artifact.iteration) else None
 
 
-async def get_artifact_content(app: App, request: GetArtifact) -> Content:
-    """Its bytes. Raises NotFound, also when they are elsewhere: a location is told, never followed."""
-    return await _content(app, await get_artifact(app, request))
+def _asked(request: GetProjectArtifact) -> str:
+    """What was asked for, in words."""
+    said = [f"version {request.version}" if request.version else "", f"tag {request.tag}" if request.tag else ""]
+    said += [f"iteration {request.iteration}" if request.iteration is not None else "", f"of run {request.uid}" if request.uid else ""]
+    return request.key + (f" ({', '.join(filter(None, said))})" if any(said) else "")
 
 
-async def get_project_artifact(app: App, request: GetProjectArtifact) -> Artifact:
-    """One version of an artifact of a project. Raises NotFound."""
-    version, tag = request.version or None, request.tag or None
-    async with views_of_all(app, request.at, request.min_offset) as views:
-        return await found(
-            app,
-            views,
-            lambda: reads.get_artifact(views, request.project, request.key, version=version, tag=tag),
-            f"artifact {request.key} in project {request.project}",
-        )
-
-
-async def get_project_artifact_content(app: App, request: GetProjectArtifact) -> Content:
+async def get_project_artifact_content(app: App, request: GetProjectContent) -> Content:
     """Its bytes. Raises NotFound."""
-    return await _content(app, await get_project_artifact(app, request))
+    return await _content(app, await get_project_artifact(app, request), request.path)
 
 
-async def _content(app: App, artifact: Artifact) -> Content:
-    if not artifact.digest:
+async def _content(app: App, artifact: Artifact, path: str) -> Content:
+    if path:
+        digest = next((file["digest"] for file in artifact.files if file["path"] == path), None)
+        if digest is None:
+            raise NotFound(f"artifact {artifact.key} has no file {path}", files=[file["path"] for file in artifact.files[:_NAMED]])
+    else:
+        digest = artifact.digest
+    if not digest:
         raise NotFound("the bytes of this artifact are not kept here", uri=artifact.uri)
-    name = (artifact.path or artifact.key).replace("\\", "/").rpartition("/")[2]
-    return await blob_content(app, artifact.digest, filename=name[:255])
+    name = (path or artifact.path or artifact.key).replace("\\", "/").rpartition("/")[2]
+    if artifact.files and not path:
+        name += ".files.json"
+    return await blob_content(app, digest, filename=name[:255])

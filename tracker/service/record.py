@@ -22,14 +22,14 @@ from events.types import Event, MetricLogged, OfRun, Unknown
 from tracker.directory import App
 from tracker.errors import InvalidRequest, TooLarge
 from tracker.journal_reader import Piece, append_of
-from tracker.names import check_artifact_key, check_digest, check_key, check_name
+from tracker.names import check_artifact_key, check_digest, check_file_path, check_key, check_name
 from tracker.wire import MSGPACK, check_plain, decode_json, decode_msgpack
 
 MAX_CONSOLE = 256 * 1024  # bytes of one console event; whoever reads holds a whole one
 _INT64 = 2**63
 _OF_PROJECT = (types.ProjectCreated, types.ProjectUpdated, types.ProjectDeleted, types.ProjectRestored)
 _KEYED = (types.ParameterSet, types.ResultLogged, types.LabelSet, types.AnnotationSet, types.InputRead)
-_ARTIFACTS = (types.ArtifactLogged, types.ArtifactTagged, types.ArtifactDeleted)
+_ARTIFACTS = (types.ArtifactLogged, types.ArtifactUpdated, types.ArtifactTagged, types.ArtifactDeleted)
 
 
 class Append(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -217,8 +217,19 @@ def _check_run_event(event: AnyEvent, at: str) -> None:
 
 def _check_artifact(event: AnyEvent, at: str) -> None:
     check_artifact_key(event.key, f"{at}.key")  # type: ignore[union-attr]
-    if isinstance(event, types.ArtifactLogged) and event.digest:
+    if not isinstance(event, types.ArtifactLogged):
+        return
+    if event.digest:
         check_digest(event.digest, f"{at}.digest")
+    if event.db_key:
+        check_artifact_key(event.db_key, f"{at}.db_key")
+    paths = {check_file_path(file.path, f"{at}.files") for file in event.files}
+    if len(paths) < len(event.files):
+        raise InvalidRequest(f"{at}.files names a path twice", field=f"{at}.files")
+    for file in event.files:
+        check_digest(file.digest, f"{at}.files")
+        if not 0 <= file.size < _INT64:
+            raise InvalidRequest(f"{at}.files: the size of {file.path} is negative or beyond 64 bits", field=f"{at}.files")
 
 
 def _check_project_events(events: list[Any], at: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs: searched, looked at, watched, deleted and restored."""
+"""Runs: searched, looked at, watched, aborted, deleted and restored."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -6,10 +6,10 @@ from time import time_ns
 
 import msgspec
 
-from events.types import RunDeleted, RunRestored
+from events.types import RunDeleted, RunRestored, StateChanged
 from projections.reads.runs import Iteration, Run, iterations
 from projections.reads.search import RunPage, search_runs
-from projections.runs import TERMINAL
+from projections.runs import ABORTED, TERMINAL
 from tracker.directory import App
 from tracker.errors import Conflict, InvalidRequest
 from tracker.names import run_stream
@@ -64,6 +64,12 @@ class NameRun(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     project: str
     uid: str
     reason: str = ""
+
+
+class AbortRun(NameRun, kw_only=True, forbid_unknown_fields=True):
+    """Which run, or which of its iterations, is to stop, and why."""
+
+    iteration: asking.Iteration = 0
 
 
 async def list_runs(app: App, request: ListRuns) -> RunPage:
@@ -123,6 +129,24 @@ async def list_iterations(app: App, request: ListIterations) -> IterationTable:
         rows = await iterations(views, request.project, request.uid, after=request.after, limit=request.limit + 1)
     page = rows[: request.limit]
     return IterationTable(iterations=page, next_after=page[-1].iteration if len(rows) > len(page) else 0)
+
+
+async def abort_run(app: App, request: AbortRun, actor: str) -> Run:
+    """Have a run or an iteration end as aborted; the job that works on it hears of it and stops. Raises NotFound, and Conflict when it has
+    ended before."""
+    run = await the_run(app, app.views, request.project, request.uid, request.iteration)
+    if run.state not in TERMINAL:  # perhaps it has ended a moment ago
+        await app.seen(app.log.head.offset)
+        run = await the_run(app, app.views, request.project, request.uid, request.iteration)
+    if run.state in TERMINAL:
+        name = f"run {request.project}/{request.uid}" if not request.iteration else f"iteration {request.iteration} of {request.uid}"
+        raise Conflict(f"{name} has ended: it is {run.state}", project=request.project, uid=request.uid, state=run.state)
+    event = StateChanged(time=time_ns(), iteration=request.iteration, state=ABORTED, error=request.reason)
+    receipt = await app.record(run_stream(request.project, request.uid), [event], actor)
+    if not request.iteration:
+        app.leases.end(request.project, request.uid)
+    await app.seen(receipt.offset)
+    return await the_run(app, app.views, request.project, request.uid, request.iteration)
 
 
 async def delete_run(app: App, request: NameRun, actor: str) -> Run:

@@ -61,6 +61,7 @@ RUNS = (
     _look(path="/v1/projects/{project}/runs", handler=runs.list_project_runs, request=runs.ListProjectRuns, reply=RunPage),
     _look(path=_RUN, handler=runs.get_run, request=runs.GetRun, reply=Run),
     Route(method="DELETE", path=_RUN, handler=runs.delete_run, role="writer", request=runs.NameRun, reply=Run),
+    _send(path=_RUN + "/abort", handler=runs.abort_run, request=runs.AbortRun, reply=Run),
     _send(path=_RUN + "/restore", handler=runs.restore_run, request=runs.NameRun, reply=Run),
     _look(path=_RUN + "/iterations", handler=runs.list_iterations, request=runs.ListIterations, reply=runs.IterationTable),
 )
@@ -77,12 +78,12 @@ ARTIFACTS = (
     _look(
         path=_ARTIFACTS + "/{key}/content",
         handler=artifacts.get_project_artifact_content,
-        request=artifacts.GetProjectArtifact,
+        request=artifacts.GetProjectContent,
         stream="bytes",
     ),
     _look(path=_RUN + "/artifacts", handler=artifacts.list_run_artifacts, request=artifacts.ListRunArtifacts, reply=ArtifactPage),
     _look(path=_RUN + "/artifacts/{key}", handler=artifacts.get_artifact, request=artifacts.GetArtifact, reply=Artifact),
-    _look(path=_RUN + "/artifacts/{key}/content", handler=artifacts.get_artifact_content, request=artifacts.GetArtifact, stream="bytes"),
+    _look(path=_RUN + "/artifacts/{key}/content", handler=artifacts.get_artifact_content, request=artifacts.GetContent, stream="bytes"),
 )
 BLOBS = (
     Route(
