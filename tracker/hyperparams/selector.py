@@ -35,7 +35,7 @@ class Selector(msgspec.Struct, frozen=True):
 
 def parse_selector(text: str) -> Selector:
     """Read a selector. Raises InvalidExpression, whose column says where."""
-    inner = text.strip() if isinstance(text, str) else ""
+    inner = text.strip() if type(text) is str else ""
     if not inner:
         raise _error(str(text), 1, "it must name a result")
     before, dot, after = inner.partition(".")
