@@ -22,6 +22,7 @@ from tracker.errors import InvalidExpression
 from tracker.executors.call import call
 from tracker.executors.handler import Handler
 from tracker.executors.progress import Progress
+from tracker.executors.watch import Watch
 from tracker.hyperparams.param_file import MAX_BYTES
 from tracker.hyperparams.picture import parallel_coordinates
 from tracker.hyperparams.plan import Plan, param_file_of, plan_of
@@ -53,24 +54,14 @@ class InProcess:
 
 
 class Search:
-    """The iterations of one run, and what came of them so far."""
+    """The iterations of one run, and what came of them so far. Each may take `limit` seconds, and can be aborted alone."""
 
-    def __init__(self, context: Context, plan: Plan, seconds: float | None = None) -> None:
-        self._context, self._plan, self._seconds = context, plan, seconds
-        self._scopes: dict[int, tuple[anyio.CancelScope, list[str]]] = {}
+    def __init__(self, context: Context, plan: Plan, watch: Watch, limit: float | None = None) -> None:
+        self._context, self._plan, self._watch, self._limit = context, plan, watch, limit
         self.failed: list[int] = []
         self.stopped = ""  # why no more iterations are started
         self._judged = False
         self._misjudged = ""  # why the stop condition could not be evaluated
-
-    def abort(self, iteration: int, reason: str) -> bool:
-        """End one iteration that is under way; the others go on. False when it is not under way."""
-        scope, reasons = self._scopes.get(iteration, (None, []))
-        if scope is None:
-            return False
-        reasons.append(reason or "aborted")
-        scope.cancel()
-        return True
 
     async def run(self, runner: Runner, progress: Progress) -> None:
         """Start the combinations, as many at a time as the runner takes, and wait until all have ended."""
@@ -84,34 +75,28 @@ class Search:
                 tasks.start_soon(self._one, runner, child, room, progress)
 
     async def _one(self, runner: Runner, child: Context, room: anyio.Semaphore, progress: Progress) -> None:
-        reasons: list[str] = []
         error: Exception | SystemExit | None = None
-        hung = False
         try:
-            with anyio.CancelScope() as scope:
-                self._scopes[child.iteration] = scope, reasons
-                with anyio.move_on_after(self._seconds) as limit:
-                    try:
-                        await runner.run(child)
-                    except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever an iteration fails of is its own
-                        error = raised
-                hung = limit.cancelled_caught
-            if hung:
-                reasons.append(f"it took longer than its threshold of {self._seconds:g} s")
-            if reasons:
-                end_aborted(child, reasons[0])
-            else:
+            with self._watch.over(child.iteration, self._limit) as stop:
+                try:
+                    await runner.run(child)
+                except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever an iteration fails of is its own
+                    error = raised
+            if stop.heard:  # who aborted it has recorded that
+                child.absorb({"state": ABORTED, "error": stop.reason})
+            elif stop.reason:
+                end_aborted(child, stop.reason)
+            elif child.alive:
                 await anyio.to_thread.run_sync(child.end, error)
         except BaseException:  # the run as a whole is cancelled
             end_aborted(child, "the run was aborted")
             raise
         finally:
-            del self._scopes[child.iteration]
             room.release()
-        self._judge(child, hung)
+        self._judge(child, hung=bool(stop.reason) and not stop.heard)
         progress.step(len(self.failed))
 
-    def _judge(self, child: Context, hung: bool) -> None:
+    def _judge(self, child: Context, *, hung: bool) -> None:
         """Count a failure, or see whether the search has found what it was for."""
         if child.state == ERROR or hung:
             self.failed.append(child.iteration)
@@ -145,11 +130,19 @@ def end_aborted(child: Context, reason: str) -> None:
 
 
 async def run_iterations(
-    context: Context, handler: Handler, spec: RunSpec, *, subprocess: bool = False, echo: bool = True, seconds: float | None = None
+    context: Context,
+    handler: Handler,
+    spec: RunSpec,
+    *,
+    watch: Watch | None = None,
+    limit: float | None = None,
+    subprocess: bool = False,
+    echo: bool = True,
 ) -> None:
     """Run a handler once for every combination of `spec`'s hyper-parameters, each a child iteration of `context`'s run.
 
-    `subprocess`: in processes of their own even if only one runs at a time. `seconds` each iteration may take; a longer one is aborted.
+    `watch` hears of aborts of single iterations; each may take `limit` seconds, one that takes longer is aborted and has failed.
+    `subprocess`: in processes of their own even if only one runs at a time; `echo`: what they print is shown here, too.
     Afterwards the run has its table, the best iteration's results and artifacts, `iteration_results` and `parallel_coordinates`; and the
     state error, when any iteration failed. Raises InvalidRequest and InvalidExpression, before anything is started.
     """
@@ -159,7 +152,7 @@ async def run_iterations(
         await call(function, context, spec)
         fault = ""
     else:
-        search = Search(context, plan, seconds)
+        search = Search(context, plan, watch or Watch(), limit)
         async with runner_of(plan, context, handler, spec, subprocess=subprocess, echo=echo) as runner:
             with Progress(context.name, plan.total) as progress:
                 await search.run(runner, progress)
@@ -175,7 +168,7 @@ async def read_plan(context: Context, spec: RunSpec) -> Plan:
     if not url:
         return plan_of(spec, context.uid)
     item = context.get_dataitem(url)
-    return plan_of(spec, context.uid, await item.get(size=MAX_BYTES))
+    return plan_of(spec, context.uid, await item.get(size=MAX_BYTES + 1))
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ _TRUTH = {"true": True, "false": False}
 
 def read_param_file(data: bytes, url: str, strategy: str = "") -> tuple[Space, str]:
     """The space that the bytes of a file hold, and its strategy if none is asked for. Raises InvalidRequest that names file and row."""
+    if len(data) > MAX_BYTES:
+        raise _error(url, f"has more than {MAX_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
