@@ -18,9 +18,9 @@ import msgspec
 
 from events.errors import InvalidEvent, SequenceConflict, SequenceGap
 from events.types import EventRefused
+from tracker.digests import digests_in
 from tracker.errors import Conflict, DigestMismatch, InvalidRequest, TooLarge
 from tracker.journal_reader import Damage, JournalReader, Piece, array_head, following, scan
-from tracker.names import check_digest
 
 REFUSALS = (InvalidEvent, InvalidRequest, TooLarge, Conflict, SequenceConflict, DigestMismatch)
 MAX_EVENTS = 10_000  # in one request
@@ -127,10 +127,10 @@ class Shipper:
             if b"artifact.logged" not in piece.events:
                 continue
             for event in msgspec.msgpack.decode(array_head(piece.count) + piece.events):
-                digest = event.get("digest") if event.get("type") == "artifact.logged" else None
-                if digest and (staged := staged_path(self._directory, self._uri, check_digest(digest, "digest"))).exists():
-                    await self._transport.put_blob(digest, staged)
-                    staged.unlink(missing_ok=True)
+                for digest in sorted(digests_in(event)):
+                    if (staged := staged_path(self._directory, self._uri, digest)).exists():
+                        await self._transport.put_blob(digest, staged)
+                        staged.unlink(missing_ok=True)
 
 
 def staging(directory: Path) -> Path:

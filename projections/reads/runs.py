@@ -6,15 +6,30 @@ from typing import Any
 
 import msgspec
 
+from projections.notifications import NOTIFICATIONS
 from projections.runs import ATTEMPTS, METRIC, RUNS, AttemptRow, RunRow
 from projections.views import Views, get, select
 
 
+class Notification(msgspec.Struct, kw_only=True):
+    """The last time a notification was sent on a state: `status` is sent, or error with its `reason`; `time` in nanoseconds."""
+
+    name: str
+    kind: str
+    state: str
+    status: str
+    severity: str
+    time: int
+    reason: str
+    count: int
+
+
 class Run(RunRow, kw_only=True):
-    """A run or an iteration with the last value of each metric, and its attempts, the first one first."""
+    """A run or an iteration with the last value of each metric, its attempts, and its notifications, the first one first."""
 
     metrics: dict[str, float]
     attempts: list[AttemptRow]
+    notifications: list[Notification]
 
 
 class Iteration(msgspec.Struct, kw_only=True):
@@ -46,7 +61,9 @@ def _run(db: sqlite3.Connection, project: str, uid: str, iteration: int) -> Run 
     found = db.execute("SELECT key, value FROM run_values WHERE run = ? AND kind = ? ORDER BY key", (row.id, METRIC))
     metrics = {key: _number(value) for key, value in found}
     attempts = select(db, ATTEMPTS, "WHERE run = ? ORDER BY number", (row.id,))
-    return Run(**msgspec.structs.asdict(row), metrics=metrics, attempts=attempts)
+    sent = select(db, NOTIFICATIONS, "WHERE project = ? AND uid = ? AND iteration = ? ORDER BY id", (project, uid, iteration))
+    notifications = [Notification(**{name: getattr(one, name) for name in Notification.__struct_fields__}) for one in sent]
+    return Run(**msgspec.structs.asdict(row), metrics=metrics, attempts=attempts, notifications=notifications)
 
 
 async def iterations(views: Views, project: str, uid: str, *, after: int = 0, limit: int = 1_000) -> list[Iteration]:

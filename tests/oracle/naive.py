@@ -38,6 +38,11 @@ def of_run(history: History, project: str, uid: str) -> list[At]:
     return [(offset, event) for offset, stream, event in history if run_of(stream) == (project, uid)]
 
 
+def spoken_as(history: History, kind: type[Any]) -> list[tuple[int, str, str, Any]]:
+    """The events of this kind, with project and uid."""
+    return [(o, *subject, ev) for o, s, ev in history if isinstance(ev, kind) and (subject := run_of(s))]
+
+
 def ids(history: History) -> list[Id]:
     """All runs and iterations, a run when only its children were spoken of too."""
     found: dict[Id, None] = {}
@@ -260,7 +265,7 @@ def plain(value: Any) -> Any:
 
 def artifacts(history: History) -> dict[int, dict[str, Any]]:
     """Every version of every artifact, by the offset of its event."""
-    logged = [(o, *subject, ev) for o, s, ev in history if isinstance(ev, e.ArtifactLogged) and (subject := run_of(s))]
+    logged = spoken_as(history, e.ArtifactLogged)
     return {
         offset: {
             "name": (project, uid, event.iteration, event.key),
@@ -319,6 +324,34 @@ def tags(history: History) -> dict[tuple[str, str, str], int]:
                 if left:
                     found[subject[0], name, "latest"] = max(left)
     return found
+
+
+def reads(history: History) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Which run read which version of which artifact, by what name, and when."""
+    said = [(o, (*subject, ev.iteration), ev) for o, *subject, ev in spoken_as(history, e.InputRead) if ev.artifact]
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for _, reader, event in said:
+        which = (event.key, event.artifact, event.version, event.digest)
+        same = [(o, ev) for o, by, ev in said if by == reader and (ev.key, ev.artifact, ev.version, ev.digest) == which]
+        (first, earliest), (_, last) = same[0], same[-1]
+        found[(*reader, *which)] = {
+            "id": first,
+            "first_at": earliest.time,
+            "last_at": last.time,
+            "url": last.url,
+            "count": len(same),
+        }
+    return found
+
+
+def notifications(history: History) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The last word of each notification on each state, and how often there was one."""
+    said = [(o, (*subject, ev.iteration, ev.name, ev.state), ev) for o, *subject, ev in spoken_as(history, e.NotificationSent)]
+    fields = ("kind", "status", "severity", "time", "reason")
+    return {
+        about: {"id": o, "count": sum(other == about for _, other, _ in said), **{field: getattr(ev, field) for field in fields}}
+        for o, about, ev in said
+    }
 
 
 def projects(history: History) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,8 @@ from hypothesis import given
 
 from events.codec import decode, encode
 from projections.artifacts import ARTIFACTS, TAGS
+from projections.lineage import READS
+from projections.notifications import NOTIFICATIONS
 from projections.projects import PROJECTS
 from projections.runs import COUNTS, RUNS, VALUES
 from projections.views import select
@@ -73,6 +75,16 @@ def test_artifacts_and_tags(said: list[Said], sizes: list[int], cuts: list[bool]
     }
     assert exact(found) == exact(naive.artifacts(told(said)))
     assert {(row.project, row.key, row.name): row.id for row in select(db, TAGS)} == naive.tags(told(said))
+
+
+@given(said=histories, sizes=groupings, cuts=cuttings)
+def test_lineage_and_notifications(said: list[Said], sizes: list[int], cuts: list[bool]) -> None:
+    """Every version that a run read is there once, with how often; every notification with its last word on each state."""
+    db = fold(batched(said, cuts), sizes)
+    for table, expected in ((READS, naive.reads(told(said))), (NOTIFICATIONS, naive.notifications(told(said)))):
+        rows = {tuple(getattr(row, name) for name in table.key): row for row in select(db, table)}
+        found = {key: {field: getattr(row, field) for field in expected.get(key, {})} for key, row in rows.items()}
+        assert found == expected
 
 
 @given(said=histories, sizes=groupings, cuts=cuttings)

@@ -11,10 +11,9 @@ import msgspec
 
 from events.record import Batch
 from events.types import ArtifactLogged
-from tracker.audit.ndjson import Line
 from tracker.blobs import Blobs
-from tracker.errors import DigestMismatch, InvalidRequest
-from tracker.names import check_digest
+from tracker.digests import digests_of
+from tracker.errors import DigestMismatch
 
 
 class Carried(msgspec.Struct, kw_only=True):
@@ -34,18 +33,9 @@ class Carried(msgspec.Struct, kw_only=True):
 async def noting(batches: AsyncIterable[Batch], digests: set[str]) -> AsyncIterator[Batch]:
     """The batches as they come; the digests that their artifacts name are added to `digests`."""
     async for batch in batches:
-        digests.update(event.digest for event in batch.events if isinstance(event, ArtifactLogged) and event.digest)
+        if ArtifactLogged in batch.kinds:
+            digests.update(*(digests_of(event) for event in batch.events if isinstance(event, ArtifactLogged)))
         yield batch
-
-
-def digest_of(line: Line) -> str:
-    """The digest that an exported event names, "" when it names none."""
-    if line.event.get("type") != ArtifactLogged.__struct_config__.tag:
-        return ""
-    try:
-        return check_digest(str(line.event.get("digest")), "digest")
-    except InvalidRequest:
-        return ""
 
 
 async def absent(digests: Collection[str], blobs: Blobs) -> int:

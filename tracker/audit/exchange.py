@@ -21,8 +21,8 @@ from events.errors import EventsError, SequenceGap
 from events.log import EventLog
 from events.record import Batch, Head, New
 from events.store import Store
-from tracker.audit.carry import digest_of
 from tracker.audit.ndjson import Line, Malformed, event_of, lines, parse
+from tracker.digests import digests_in
 
 _PER_INSERT = 4000  # events of one transaction of a restore
 _PER_APPEND = 1000  # events of one append of a merge
@@ -102,8 +102,7 @@ class Source:
                 break
             count += 1
             line = parse(text, self.number)
-            if digest := digest_of(line):
-                self.digests.add(digest)
+            self.digests |= digests_in(line.event)
             yield line
         if self.trailer is None:
             raise Malformed(self.number, "the file ends here, before the export did: some of it is missing")

@@ -71,6 +71,18 @@ def _artifact(e: t.ArtifactLogged) -> Iterator[Write]:
         yield f"tags.{e.key}.{e.tag_name}", e.digest or e.uri
 
 
+def _updated(e: t.ArtifactUpdated) -> Iterator[Write]:
+    for part in ("format", "viewer", "labels", "spec"):
+        if (value := getattr(e, part)) is not None:
+            yield f"artifacts.{e.key}.{part}", value
+
+
+def _input(e: t.InputRead) -> Iterator[Write]:
+    yield f"inputs.{e.key}", e.url
+    if e.artifact:
+        yield f"inputs.{e.key}.artifact", f"{e.artifact} {f'version {e.version}' if e.version else e.digest[:12]}"
+
+
 _WRITES: dict[type[t.Fact], Callable[[Any], Iterable[Write]]] = {
     t.RunCreated: _created,
     t.IterationStarted: _iteration,
@@ -81,15 +93,18 @@ _WRITES: dict[type[t.Fact], Callable[[Any], Iterable[Write]]] = {
     t.ResultLogged: lambda e: [(f"results.{e.key}", e.value)],
     t.LabelSet: lambda e: [(f"labels.{e.key}", UNSET if e.value is None else e.value)],
     t.AnnotationSet: lambda e: [(f"annotations.{e.key}", UNSET if e.value is None else e.value)],
-    t.InputRead: lambda e: [(f"inputs.{e.key}", e.url)],
+    t.InputRead: _input,
     t.RunRenamed: lambda e: [("name", e.name)],
+    t.HostSet: lambda e: [("host", e.host)],
     t.RunCommitted: lambda e: [("commit", e.message)],
     t.StateChanged: _state,
     t.RunLost: lambda _: [("state", "lost")],
+    t.NotificationSent: lambda e: [(f"notifications.{e.name}.{e.state}", f"{e.status}: {e.reason}" if e.reason else e.status)],
     t.RunDeleted: lambda _: [("deleted", True)],
     t.RunRestored: lambda _: [("deleted", UNSET)],
     t.RunPurged: lambda _: [("purged", True)],
     t.ArtifactLogged: _artifact,
+    t.ArtifactUpdated: _updated,
     t.ArtifactTagged: lambda e: [(f"tags.{e.key}.{e.name}", True)],
     t.ArtifactDeleted: lambda e: [(f"artifacts.{e.key}", UNSET)],
     t.ProjectCreated: lambda e: [("description", e.description), ("owner", e.owner), *_group("labels", e.labels)],

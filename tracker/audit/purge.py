@@ -6,9 +6,9 @@ an event of another run names the same bytes; so whatever interrupts a purge, th
 is one page of the log and the digests of the run's artifacts. For the holder of the directory; nobody may be uploading meanwhile.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import chain
 from time import time_ns
 from uuid import uuid4
 
@@ -22,12 +22,11 @@ from events.reading import LogReader
 from events.record import Batch, New
 from events.types import ArtifactLogged, Redacted, RunDeleted, RunPurged, RunRestored, Unknown
 from tracker.blobs import Blobs
+from tracker.digests import digests_of
 from tracker.errors import Conflict, NotFound
 from tracker.names import run_stream
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of how much
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Content(msgspec.Struct, kw_only=True):
@@ -73,7 +72,7 @@ def _count(found: Content, batch: Batch) -> None:
     for _, events in removable(batch):
         found.events += len(events)
         found.bytes += len(encode_plain(events))
-        found.digests.update(filter(None, map(_digest, events)))
+        found.digests.update(*map(digests_of, events))
     for event in batch.events:
         if isinstance(event, RunPurged):
             found.purged = event.time or 1
@@ -96,12 +95,6 @@ def removable(batch: Batch) -> Iterator[tuple[int, Sequence[AnyEvent]]]:
 
 def _stays(event: AnyEvent) -> bool:
     return isinstance(event, (Redacted, RunPurged)) or (isinstance(event, RunDeleted) and not event.iteration)
-
-
-def _digest(event: AnyEvent) -> str:
-    """The digest of the bytes an event names, "" when it names none. Of an event of a later version, what looks like one."""
-    found = event.digest if isinstance(event, ArtifactLogged) else event.data.get("digest") if isinstance(event, Unknown) else ""
-    return found if isinstance(found, str) and _DIGEST.fullmatch(found) else ""
 
 
 async def purge(
@@ -138,7 +131,7 @@ class _Purge:
         self.events = self.bytes = self.blobs = 0
 
     async def remove(self, offset: int, events: Sequence[AnyEvent]) -> None:
-        for digest in self._digests.intersection(map(_digest, events)):
+        for digest in self._digests.intersection(chain.from_iterable(map(digests_of, events))):
             size = await self._blobs.remove(digest)
             self._digests.discard(digest)
             if size is not None:
@@ -158,7 +151,7 @@ async def _shared(log: LogReader, stream: str, digests: set[str], progress: Prog
     async with aclosing(log.read(until=until)) as batches:
         async for batch in batches:
             if batch.stream != stream and not batch.kinds.isdisjoint((ArtifactLogged, Unknown)):
-                found |= digests.intersection(map(_digest, batch.events))
+                found |= digests.intersection(chain.from_iterable(map(digests_of, batch.events)))
                 if len(found) == len(digests):
                     break
             progress("looking for shared files", batch.last, until)

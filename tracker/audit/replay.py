@@ -44,7 +44,23 @@ def _console(e: t.ConsoleWritten) -> Told:
 
 def _artifact(e: t.ArtifactLogged) -> Told:
     what = counted(e.size, "byte") if e.digest else f"at {e.uri}"
+    what = f"{counted(len(e.files), 'file')}, {what}" if e.files else what
     return Told("▪", f"artifact {e.key} ({e.kind}, {what})" + (f", sha256 {e.digest[:12]}" if e.digest else ""))
+
+
+def _input(e: t.InputRead) -> Told:
+    which = f", artifact {e.artifact}" + (f" version {e.version}" if e.version else "") if e.artifact else ""
+    return Told("·", f"read input {e.key} from {e.url}{which}")
+
+
+def _notified(e: t.NotificationSent) -> Told:
+    what = f"notification {e.name} by {e.kind}, that it is {e.state}: {e.status}" + (f" ({e.reason})" if e.reason else "")
+    return Told("✉", what, "bad" if e.status == "error" else "")
+
+
+def _updated(e: t.ArtifactUpdated) -> Told:
+    parts = [part for part in ("format", "viewer", "labels", "spec") if getattr(e, part) is not None]
+    return Told("▪", f"artifact {e.key} updated" + (f": {', '.join(parts)}" if parts else ""))
 
 
 def _started(e: t.AttemptStarted) -> Told:
@@ -77,18 +93,21 @@ _TELLERS: dict[type, Callable[[Any], Told]] = {
     t.MetricLogged: lambda e: Told("∙", f"metric {e.key} = {plain(e.value)} at step {e.step}"),
     t.LabelSet: lambda e: _set("label", e.key, e.value),
     t.AnnotationSet: lambda e: _set("annotation", e.key, e.value),
-    t.InputRead: lambda e: Told("·", f"read input {e.key} from {e.url}"),
+    t.InputRead: _input,
     t.RunRenamed: lambda e: Told("·", f"renamed to {e.name}"),
+    t.HostSet: lambda e: Told("·", f"host set to {e.host}"),
     t.RunCommitted: lambda e: Told("✓", "committed" + (f": {e.message}" if e.message else "")),
     t.StateChanged: _state,
     t.RunLost: lambda e: Told("✗", "lost: no sign of life" + (f" ({e.reason})" if e.reason else ""), "bad"),
     t.ConsoleWritten: _console,
+    t.NotificationSent: _notified,
     t.EventRefused: lambda e: Told("✗", f"{e.was} was refused: {e.reason}", "bad"),
     t.EventsMissed: lambda e: Told("✗", f"{counted(e.count, 'event')} could not be kept: {e.reason}", "bad"),
     t.RunDeleted: lambda e: Told("✗", "deleted" + (f": {e.reason}" if e.reason else ""), "bad"),
     t.RunRestored: lambda _: Told("●", "restored", "good"),
     t.RunPurged: _purged,
     t.ArtifactLogged: _artifact,
+    t.ArtifactUpdated: _updated,
     t.ArtifactTagged: lambda e: Told("▪", f"artifact {e.key} tagged {e.name}"),
     t.ArtifactDeleted: lambda e: Told("▪", f"artifact {e.key} deleted"),
     t.ProjectCreated: lambda e: Told("●", "project created" + (f": {e.description}" if e.description else "")),

@@ -24,6 +24,8 @@ from projections.runner import groups
 from projections.views import open_views
 from tracker.audit.agreement import disagreements
 from tracker.audit.moment import counted
+from tracker.errors import InvalidRequest
+from tracker.names import check_digest
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 
@@ -158,10 +160,7 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 async def _of_blobs(blobs: Path, rebuilt: Path, progress: Progress) -> Answer:
     """The digests are read from the views folded anew, so they are the log's."""
     with _snapshot(rebuilt) as db:
-        found = db.execute(
-            "SELECT digest, min(size), min(project || '/' || uid || ' ' || key) FROM artifacts WHERE digest <> '' GROUP BY digest"
-        )
-        wanted = await anyio.to_thread.run_sync(found.fetchall)
+        wanted = await anyio.to_thread.run_sync(_named, db)
     faults: list[str] = []
     size = missing = 0
     for count, (digest, stated, name) in enumerate(wanted):
@@ -180,10 +179,27 @@ async def _of_blobs(blobs: Path, rebuilt: Path, progress: Progress) -> Answer:
     return _answer("artifacts", [Fault(0, fault) for fault in faults], good, bad)
 
 
+def _named(db: sqlite3.Connection) -> list[tuple[str, int, str]]:
+    """Digest, stated size, and who names it, of all bytes that artifacts have, each once."""
+    found: dict[str, tuple[int, str]] = {}
+    for digest, size, name, packed in db.execute(
+        "SELECT digest, size, project || '/' || uid || ' ' || key, files FROM artifacts ORDER BY id"
+    ):
+        files = msgspec.msgpack.decode(packed)
+        if digest:
+            found.setdefault(digest, (0 if files else size, name))  # of several files, the size is theirs, not that of their list
+        for file in files:
+            found.setdefault(file["digest"], (file["size"], f"{name}/{file['path']}"))
+    return [(digest, *stated) for digest, stated in sorted(found.items())]
+
+
 def _fault_of(path: Path, digest: str, size: int) -> str:
     try:
+        check_digest(digest, "digest")  # before it is a part of a path
         with path.open("rb") as file:
             found = file_digest(file, "sha256").hexdigest()
+    except InvalidRequest:
+        return f"{digest[:12]!r} is no sha256"
     except FileNotFoundError:
         return f"{digest[:12]} {_MISSING}"
     except OSError as error:

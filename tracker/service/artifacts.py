@@ -131,7 +131,12 @@ async def get_artifact_content(app: App, request: GetContent) -> Content:
 async def get_project_artifact(app: App, request: GetProjectArtifact) -> Artifact:
     """One version of an artifact of a project. Raises NotFound."""
     async with views_of_all(app, request.at, request.min_offset) as views:
-        return await found(app, views, lambda: _of_project(views, request), f"artifact {_asked(request)} in project {request.project}")
+        return await find_project_artifact(app, views, request)
+
+
+async def find_project_artifact(app: App, views: Views, request: GetProjectArtifact) -> Artifact:
+    """The same, of these views."""
+    return await found(app, views, lambda: _of_project(views, request), f"artifact {_asked(request)} in project {request.project}")
 
 
 async def _of_project(views: Views, request: GetProjectArtifact) -> Artifact | None:

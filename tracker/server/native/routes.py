@@ -3,13 +3,14 @@
 from functools import partial
 
 from projections.reads.artifacts import Artifact, ArtifactPage
+from projections.reads.lineage import ArtifactLineage, RunLineage
 from projections.reads.metrics import Chart, History
 from projections.reads.projects import Project
 from projections.reads.runs import Run
 from projections.reads.search import RunPage
 from tracker.server.openapi import describe_api
 from tracker.server.route import Nothing, Route, Table
-from tracker.service import access, artifacts, console, content, feed, heartbeats, metrics, projects, record, runs, status
+from tracker.service import access, artifacts, console, content, feed, heartbeats, lineage, metrics, projects, record, runs, status
 
 _look = partial(Route, method="GET", role="viewer")
 _send = partial(Route, method="POST", role="writer")
@@ -85,6 +86,10 @@ ARTIFACTS = (
     _look(path=_RUN + "/artifacts/{key}", handler=artifacts.get_artifact, request=artifacts.GetArtifact, reply=Artifact),
     _look(path=_RUN + "/artifacts/{key}/content", handler=artifacts.get_artifact_content, request=artifacts.GetContent, stream="bytes"),
 )
+LINEAGE = (
+    _look(path=_ARTIFACTS + "/{key}/lineage", handler=lineage.artifact_lineage, request=lineage.GetArtifactLineage, reply=ArtifactLineage),
+    _look(path=_RUN + "/lineage", handler=lineage.run_lineage, request=lineage.GetRunLineage, reply=RunLineage),
+)
 BLOBS = (
     Route(
         method="PUT",
@@ -118,4 +123,4 @@ ACCESS = (
     ),
 )
 
-TABLE = Table((*SERVICE, *LOG, *PROJECTS, *RUNS, *METRICS, *CONSOLE, *ARTIFACTS, *BLOBS, *ACCESS))
+TABLE = Table((*SERVICE, *LOG, *PROJECTS, *RUNS, *METRICS, *CONSOLE, *ARTIFACTS, *LINEAGE, *BLOBS, *ACCESS))
