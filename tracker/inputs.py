@@ -1,11 +1,115 @@
-"""What a context reads for its run: inputs, data items, artifacts of other runs, secrets, parameters of the project."""
+"""What a context reads for its run: inputs, data items, artifacts of other runs, secrets, parameters of the project.
 
+Getting a data item does no I/O and is recorded; a store:// name is resolved by the item's first use, and then it is recorded, too, which
+version of which artifact the run read: that is lineage.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from events.types import InputRead
+from tracker.dataitem import item as blocking
+from tracker.dataitem.aio_item import DataItem
+from tracker.dataitem.credentials import Credentials
+from tracker.dataitem.resolving import Stored
+from tracker.dataitem.store_uri import is_store_uri, parse_store_uri
+from tracker.dataitem.urls import check_url, is_relative, joined, shown
+from tracker.errors import NotFound
 from tracker.outputs import Outputs
+from tracker.values import key_of
 
 
 class Inputs(Outputs):
     """The part of a context that reads."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._items: dict[str, blocking.DataItem] = {}
+        self._read: set[tuple[str, str]] = set()  # inputs and what they were resolved to, as recorded
+        self._project_params: dict[str, Any] | None = None
+
+    @property
+    def inputs(self) -> dict[str, DataItem]:
+        """The data item of every input, by key. No I/O."""
+        return {key: DataItem(self._item_of(key)) for key in list(self.memory.inputs)}
+
+    def get_input(self, key: str, url: str | os.PathLike[str] = "") -> DataItem:
+        """The data item of an input. One that the run was not given gets `url`, or its key as path; a relative path begins at `in_path`."""
+        return DataItem(self.blocking_input(key, url))
+
+    def get_dataitem(self, url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> DataItem:
+        """The data at a path, a URL or a store:// name; `secrets` are credentials that go before the run's own."""
+        return DataItem(self.blocking_dataitem(url, secrets))
+
+    async def get_store_resource(self, url: str, secrets: Mapping[str, Any] | None = None) -> Any:
+        """The artifact with a store:// name. Raises NotFound when it does not resolve."""
+        from tracker.artifacts.view import from_view
+
+        parse_store_uri(check_url(url))
+        item = await self.get_dataitem(url, secrets).resolve()
+        return from_view(item.blocking.view)
+
+    async def get_project_param(self, key: str, default: Any = None) -> Any:
+        """A parameter of the project, or the default; the project is asked for once."""
+        if self._project_params is None:
+            try:
+                project = await asyncio.wrap_future(self.connection.ask("GET", f"/v1/projects/{self._project}"))
+            except NotFound:
+                project = {}
+            self._project_params = dict(project.get("parameters") or {})
+        return deepcopy(self._project_params.get(key, default))
+
     def get_secret(self, key: str) -> str | None:
         """The value of a secret the run was given, None when it was given none of this name."""
         return self.secrets.get(key)
+
+    def blocking_input(self, key: str, url: str | os.PathLike[str] = "") -> blocking.DataItem:
+        """`get_input`, for code that waits."""
+        key = key_of(key)
+        if not self.memory.inputs.get(key):
+            self.memory.inputs[key] = check_url(url) if url else key
+        item = self._item_of(key)
+        self._record_input(key, item.artifact_url)
+        return item
+
+    def blocking_dataitem(self, url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> blocking.DataItem:
+        """`get_dataitem`, for code that waits."""
+        text = check_url(url)
+        key = parse_store_uri(text).key if is_store_uri(text) else ""
+        return self._item(text, "", Credentials(secrets, self.secrets), key)
+
+    def _item_of(self, key: str) -> blocking.DataItem:
+        url = self.memory.inputs[key]
+        place = joined(self.memory.in_path, url) if self.memory.in_path and is_relative(url) else url
+        item = self._items.get(key)
+        if item is None or item.artifact_url != place:
+            item = self._items[key] = self._item(place, key, Credentials(None, self.secrets), key)
+        return item
+
+    def _item(self, url: str, key: str, credentials: Credentials, recorded_as: str) -> blocking.DataItem:
+        def resolved(stored: Stored) -> None:
+            self._record_input(recorded_as, url, stored)
+
+        return blocking.DataItem(url, key, credentials=credentials, connection=self.connection, on_resolved=resolved)
+
+    def _record_input(self, key: str, url: str, stored: Stored | None = None) -> None:
+        known = (key, f"{stored.name}:{stored.version}:{stored.digest}" if stored else url)
+        if known in self._read:
+            return
+        self._read.add(known)
+        event = InputRead(time=time.time_ns(), iteration=self._iteration, key=key, url=shown(url))
+        if stored is not None:
+            event = InputRead(
+                time=event.time,
+                iteration=event.iteration,
+                key=key,
+                url=event.url,
+                artifact=stored.name,
+                version=stored.version,
+                digest=stored.digest,
+            )
+        self.record(event)

@@ -1,10 +1,36 @@
 """What a context reads for its run, for code that waits."""
 
-from tracker.sync_outputs import Outputs
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tracker.dataitem.item import DataItem
+from tracker.sync_outputs import Outputs, wait
 
 
 class Inputs(Outputs):
     """The part of a context that reads."""
+
+    @property
+    def inputs(self) -> dict[str, DataItem]:
+        """The data item of every input, by key. No I/O."""
+        return {key: item.blocking for key, item in self._context.inputs.items()}
+
+    def get_input(self, key: str, url: str | os.PathLike[str] = "") -> DataItem:
+        """The data item of an input. One that the run was not given gets `url`, or its key as path; a relative path begins at `in_path`."""
+        return self._context.blocking_input(key, url)
+
+    def get_dataitem(self, url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> DataItem:
+        """The data at a path, a URL or a store:// name; `secrets` are credentials that go before the run's own."""
+        return self._context.blocking_dataitem(url, secrets)
+
+    def get_store_resource(self, url: str, secrets: Mapping[str, Any] | None = None) -> Any:
+        """The artifact with a store:// name. Raises NotFound when it does not resolve."""
+        return wait(self._context.get_store_resource(url, secrets))
+
+    def get_project_param(self, key: str, default: Any = None) -> Any:
+        """A parameter of the project, or the default; the project is asked for once."""
+        return wait(self._context.get_project_param(key, default))
 
     def get_secret(self, key: str) -> str | None:
         """The value of a secret the run was given, None when it was given none of this name."""

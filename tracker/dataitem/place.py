@@ -1,0 +1,222 @@
+"""A place where bytes are, as fsspec reaches it: files of this machine, memory, http, s3, and every scheme that is installed.
+
+All methods block; the async twin of a data item calls them in worker threads. Bytes come and go in chunks, never as a whole. What is
+written appears at once and complete, or not at all, wherever the place allows it; a failed or cancelled write leaves what was there.
+Nothing of a file system is kept between calls (fsspec keeps instances by their options, per process), so that a place survives a fork.
+"""
+
+import errno
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import msgspec
+
+from tracker.dataitem.credentials import Credentials
+from tracker.dataitem.urls import path_of, scheme_of, shown
+from tracker.errors import InvalidRequest, TrackerError
+
+CHUNK = 4 * 1024 * 1024
+_WITH_DIRECTORIES = frozenset({"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs", "arrow_hdfs"})
+
+
+class Stat(msgspec.Struct, frozen=True):
+    """What is known of some bytes: their size (None when the place does not tell), when they changed (seconds UTC), their type."""
+
+    size: int | None
+    modified: float | None = None
+    content_type: str = ""
+
+
+class Place:
+    """Bytes, or a directory of them, at a URL or path."""
+
+    def __init__(self, url: str, credentials: Credentials) -> None:
+        self.url, self._credentials = url, credentials
+        self.kind = scheme_of(url)
+
+    @property
+    def name(self) -> PurePosixPath:
+        """The path, of which the last part is the name of the file."""
+        return path_of(self.url)
+
+    def stat(self) -> Stat:
+        """Size, time and type. Raises FileNotFoundError."""
+        with self._telling():
+            system, path = self._reach()
+            system.invalidate_cache()
+            info = system.info(path)
+            return Stat(_size(info), _modified(info), _content_type(info, self.name))
+
+    def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` up to but without `end`, in pieces of at most 4 MiB."""
+        with self._telling(), self.open("rb") as file:
+            _skip(file, start)
+            left = CHUNK if end is None else end - start
+            while left > 0 and (data := file.read(min(CHUNK, left))):
+                left -= len(data) if end is not None else 0
+                yield data
+
+    def open(self, mode: str = "rb", **options: Any) -> IO[Any]:
+        """An open file; parent directories are made for writing. `options` are encoding, errors and newline of text."""
+        with self._telling(mode):
+            system, path = self._reach()
+            if "r" not in mode:
+                self._make_parents(system, path)
+                return system.open(path, mode, **options)  # type: ignore[no-any-return]
+            return system.open(path, mode, cache_type="none" if "b" in mode else "readahead", **options)  # type: ignore[no-any-return]
+
+    def write(self, chunks: Iterable[bytes], append: bool = False) -> None:
+        """Have these bytes there, or behind what is there."""
+        if self.kind in ("file", "local") and not append:
+            with self._telling("wb"):
+                _replace(Path(self._reach()[1]), chunks)
+            return
+        if self.kind == "memory" and not append:
+            chunks = [b"".join(chunks)]  # such a file appears when it is opened
+        file = self.open("ab" if append else "wb")
+        with self._telling("wb"):
+            try:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.close()
+            except BaseException:
+                _give_up(file)
+                raise
+
+    def names(self) -> list[str]:
+        """What is in the directory, in order, directories with a slash behind; a file is alone. Raises FileNotFoundError."""
+        with self._telling():
+            system, path = self._reach()
+            system.invalidate_cache()
+            found = system.ls(path, detail=True)
+            own = str(path).rstrip("/")
+            items = [(str(item["name"]).rstrip("/"), item.get("type") == "directory") for item in found]
+            return sorted(name.rpartition("/")[2] + ("/" if folder else "") for name, folder in items if name != own or not folder)
+
+    def delete(self, recursive: bool = False) -> None:
+        """Remove the file; a directory only when `recursive`. Raises FileNotFoundError."""
+        with self._telling("delete"):
+            system, path = self._reach()
+            system.invalidate_cache()
+            if system.isdir(path) and not recursive:
+                raise IsADirectoryError(errno.EISDIR, "this is a directory: delete(recursive=True) removes all that is in it", self.url)
+            system.rm(path, recursive=recursive)
+
+    def local(self) -> Path | None:
+        """The path, if this is a file of this machine."""
+        return Path(self._reach()[1]) if self.kind in ("file", "local") else None
+
+    def at(self, path: str) -> "Place":
+        """What is at a path below this directory."""
+        return Place(f"{self.url.rstrip('/')}/{path}", self._credentials)
+
+    def _reach(self) -> tuple[Any, str]:
+        """The file system, and the path in it. Raises InvalidRequest when nobody here speaks the scheme."""
+        import fsspec
+
+        if "://" not in self.url and "::" not in self.url.partition("/")[0]:
+            return fsspec.filesystem("file"), str(Path(self.url).expanduser().absolute())
+        try:
+            return fsspec.url_to_fs(self.url, **self._credentials.options(self.kind))  # type: ignore[no-any-return]
+        except ImportError as error:
+            extra = "pip install 'run-tracker[s3]'" if self.kind in ("s3", "s3a") else str(error)
+            raise ModuleNotFoundError(f"{shown(self.url)} needs a library that is not installed: {extra}", name=error.name) from error
+        except ValueError as error:
+            raise InvalidRequest(f"{shown(self.url)} cannot be reached: {self._credentials.mask(str(error))}", field="url") from error
+
+    def _make_parents(self, system: Any, path: str) -> None:
+        if self.kind in _WITH_DIRECTORIES and (parent := path.rpartition("/")[0]):
+            system.makedirs(parent, exist_ok=True)
+
+    @contextmanager
+    def _telling(self, mode: str = "rb") -> Iterator[None]:
+        """Errors name the place, and nothing that is secret."""
+        try:
+            yield
+        except (TrackerError, ModuleNotFoundError):
+            raise
+        except NotImplementedError as error:
+            raise InvalidRequest(f"{shown(self.url)} cannot be written: {self.kind} is for reading", field="url") from error
+        except OSError as error:
+            raise _told(error, shown(self.url), self._credentials.mask(str(error)), mode) from error
+        except Exception as error:  # the libraries behind the schemes have errors of their own
+            text = self._credentials.mask(f"{type(error).__name__}: {error}").replace(self.url, shown(self.url))
+            raise OSError(f"{shown(self.url)}: {text}") from error
+
+
+def _told(error: OSError, url: str, text: str, mode: str) -> OSError:
+    if error.filename == url:
+        return error
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, "there is no such file" if "r" in mode else "there is no such place", url)
+    if error.errno is not None and type(error) in (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, OSError):
+        return type(error)(error.errno, error.strerror or text, url)
+    return OSError(f"{url}: {text or type(error).__name__}")
+
+
+def _size(info: dict[str, Any]) -> int | None:
+    return None if info.get("size") is None else int(info["size"])
+
+
+def _modified(info: dict[str, Any]) -> float | None:
+    for name in ("mtime", "LastModified", "last_modified", "modified", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, (int, float)):
+            return float(value)
+        if value is not None and callable(stamp := getattr(value, "timestamp", None)):
+            return float(stamp())
+    return None
+
+
+def _content_type(info: dict[str, Any], name: PurePosixPath) -> str:
+    import mimetypes
+
+    if info.get("type") == "directory":
+        return "inode/directory"
+    told = info.get("ContentType") or info.get("mimetype") or info.get("contentType")
+    return str(told or mimetypes.guess_type(name.name)[0] or "application/octet-stream")
+
+
+def _skip(file: IO[bytes], start: int) -> None:
+    """Go to a byte; by reading, where the place cannot do otherwise."""
+    if not start:
+        return
+    try:
+        file.seek(start)
+    except (ValueError, OSError, NotImplementedError):
+        while start > 0 and (data := file.read(min(CHUNK, start))):
+            start -= len(data)
+
+
+def _give_up(file: Any) -> None:
+    """Close a file that is not whole, so that nobody ever sees it where that can be had."""
+    with suppress(Exception):
+        if callable(discard := getattr(file, "discard", None)):
+            discard()
+            file.closed = True
+        else:
+            file.close()
+
+
+def _replace(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write beside, then take the file's place: readers see the old or the new. Devices and pipes are written as they are."""
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        return
+    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}")
+    try:
+        with beside.open("xb") as file:
+            file.writelines(chunks)
+        if path.exists():
+            shutil.copymode(path, beside)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
