@@ -1,26 +1,69 @@
-"""The run that code is working on without having been handed it: a ContextVar, so two tasks on one thread have two runs."""
+"""The run that code is working on without having been handed it: a ContextVar, so two tasks on one thread have two runs.
 
+Runs nest: when the inner one ends, the outer one is meant again. A session at a prompt (a notebook's cells may be tasks of their own) has
+one more place to look, the run entered last. A run that was prepared elsewhere for this process is meant in all its threads and tasks.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tracker.context import Context
 
-_current: ContextVar["Context | None"] = ContextVar("tracker-run", default=None)
+_runs: ContextVar[tuple["Context", ...]] = ContextVar("tracker-runs", default=())  # the outermost first
+
+
+class OfProcess:
+    """The runs that are not one task's or thread's."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.prepared: Context | None = None
+        self.configuration = ""  # of the prepared run
+        self.last: Context | None = None  # entered at a prompt
+
+
+PROCESS_RUNS = OfProcess()
 
 
 def enter(context: "Context") -> None:
     """Make this the run of the calling task or thread, and of tasks it starts."""
-    _current.set(context)
+    _runs.set((*(run for run in _runs.get() if run is not context and run.alive), context))
+    if hasattr(sys, "ps1"):
+        PROCESS_RUNS.last = context
 
 
 def leave(context: "Context") -> None:
-    """Forget the run, if it is the ambient one here."""
-    if _current.get() is context:
-        _current.set(None)
+    """Forget the run, if it is an ambient one here."""
+    runs = _runs.get()
+    if context in runs:
+        _runs.set(tuple(run for run in runs if run is not context))
+    if PROCESS_RUNS.last is context:
+        PROCESS_RUNS.last = None
+    if PROCESS_RUNS.prepared is context:
+        PROCESS_RUNS.prepared = None
 
 
 def current() -> "Context | None":
     """The ambient run, if there is one that has not ended."""
-    context = _current.get()
-    return context if context is not None and context.alive else None
+    for context in reversed(_runs.get()):
+        if context.alive:
+            return context
+    for other in (PROCESS_RUNS.prepared, PROCESS_RUNS.last):
+        if other is not None and other.alive:
+            return other
+    return None
+
+
+def prepare(configuration: str, make: Callable[[], "Context"]) -> "Context | None":
+    """The run that was prepared for this process with this configuration; None when it has ended here."""
+    with PROCESS_RUNS.lock:
+        if PROCESS_RUNS.configuration != configuration:
+            context = make()
+            context.prepared = True
+            PROCESS_RUNS.prepared, PROCESS_RUNS.configuration = context, configuration
+        known = PROCESS_RUNS.prepared
+    return known if known is not None and known.alive else None

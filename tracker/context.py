@@ -7,47 +7,29 @@ The context of a child iteration shares the run's stream; its events carry its n
 """
 
 import os
-import sys
 import time
-import traceback as tracebacks
-from collections.abc import Callable, Coroutine, Generator
-from copy import deepcopy
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+import anyio
 import anyio.to_thread
 
-from events.codec import AnyEvent
-from events.types import (
-    AnnotationSet,
-    AttemptEnded,
-    AttemptStarted,
-    BestIterationMarked,
-    ConsoleWritten,
-    IterationStarted,
-    LabelSet,
-    ParameterSet,
-    RunCommitted,
-    StateChanged,
-)
-from projections.runs import ABORTED, COMPLETED, ERROR, RUNNING, TERMINAL
+from events.types import RunCommitted
 from tracker import ambient
-from tracker.capture import Capture
-from tracker.connection import Connection
-from tracker.errors import InvalidRequest
-from tracker.facts import gather
-from tracker.inputs import Inputs
+from tracker.children import Children
+from tracker.connection import PROCESS, Connection
 from tracker.known import Memory
-from tracker.recorded import DONE, Recorded
+from tracker.preparing import Prepared, prepared_from
+from tracker.recorded import Recorded
 from tracker.recorder import new_id
-from tracker.run_logger import RunLogger
-from tracker.values import key_of, plain_dict, text_of
-
-MAX_TRACEBACK = 64 * 1024  # characters
+from tracker.secrets.store import SecretsStore
+from tracker.values import text_of
 
 
-class Context(Inputs):
-    """A run, or a child iteration of one. Made by `get_or_create_ctx` and `get_child_context`; an async context manager."""
+class Context(Children):
+    """A run, or a child iteration of one. Made by `get_or_create_ctx`, `from_dict` and `get_child_context`; an async context manager."""
 
     def __init__(
         self,
@@ -56,106 +38,124 @@ class Context(Inputs):
         project: str,
         uid: str,
         name: str,
-        attempt: str = "",
         memory: Memory | None = None,
         parent: "Context | None" = None,
         iteration: int = 0,
         prepare: Callable[["Context"], Coroutine[Any, Any, None]] | None = None,
+        autocommit: bool = False,
+        tmp: str | os.PathLike[str] = "",
+        remote: bool = False,
     ) -> None:
-        super().__init__(connection, project, uid, name, iteration, memory or Memory())
-        if parent is not None:
-            self.secrets = parent.secrets
-        self._attempt, self._parent = attempt, parent
-        self.children: list[Context] = []
-        self._known_children = 0  # iterations of earlier attempts
-        self._resumed = False
-        self._prepare = prepare
-        self._capture: Capture | None = None
-        self._logger: RunLogger = parent._logger if parent else RunLogger(self)
+        super().__init__(connection, project, uid, name, iteration, memory or Memory(), parent=parent, remote=remote)
+        self._autocommit, self._tmp = autocommit, Path(tmp) if tmp else None
+        self._prepare, self._asking = prepare, anyio.Lock()
+        if autocommit:
+            self._reply = Recorded(self._acknowledged)
+        if parent is None:
+            self._first = self.begin
 
-    @property
-    def logger(self) -> RunLogger:
-        """Writes lines for people into the run's console: `logger.info("text", key=value)`."""
-        return self._logger
+    @classmethod
+    def from_dict(
+        cls,
+        attrs: Mapping[str, Any],
+        rundb: str | os.PathLike[str] = "",
+        autocommit: bool = False,
+        tmp: str | os.PathLike[str] = "",
+        host: str | None = None,
+        log_stream: TextIO | None = None,
+        is_api: bool = False,
+        store_run: bool = True,
+    ) -> "Context":
+        """The context of a run that is described by a dict of metadata, spec and status. Asks nobody, and waits for nothing.
 
-    @property
-    def log_level(self) -> str:
-        """The least level the logger writes: debug, info, warning, error or critical."""
-        return self._logger.level
+        `rundb` says where to record (as TRACKER_URI does); `autocommit` has every call's awaitable wait for the acknowledgement; `tmp` is a
+        file that commit writes the run to, as JSON; `host` and `log_stream` are as set_hostname and set_logger_stream have them. With
+        `is_api` somebody else works on the run: there is no attempt, no console, and it is not the ambient run. Without `store_run` nothing
+        is recorded before `store_run()`, or the first thing said. Raises InvalidRequest.
+        """
+        prepared = prepared_from(attrs)
+        prepared.memory.host = text_of(host or prepared.memory.host)
+        context = cls.made(prepared, PROCESS.connection(str(rundb)), autocommit=autocommit, tmp=tmp, remote=is_api)
+        if log_stream is not None:
+            context.set_logger_stream(log_stream)
+        if store_run:
+            context.begin()
+        return context
 
-    @log_level.setter
-    def log_level(self, level: str) -> None:
-        self._logger.level = level
-
-    def set_logger_stream(self, stream: TextIO | None) -> None:
-        """Have the logger write to this text stream instead of stderr, and into the run's console; None is stderr again."""
-        self._logger.redirect(stream)
-
-    @property
-    def captured(self) -> bool:
-        """Whether what the process prints is recorded as the console of this run."""
-        return self._parent.captured if self._parent else self._capture is not None
-
-    def set_state(self, execution_state: str | None = None, error: str | None = None, commit: bool = True) -> Recorded:
-        """Go to a state, or with `error` to the state error. An error is not undone by another state."""
-        if error:
-            self._go(ERROR, error=str(error))
-        elif execution_state and self.memory.state not in (execution_state, ERROR):
-            self._go(key_of(execution_state))
-        return Recorded(self._acknowledged) if commit else DONE
-
-    def get_child_context(self, with_parent_params: bool = False, **params: Any) -> "Context":
-        """A child iteration with parameters of its own, numbered after the last one; also a context manager."""
-        if self._parent is not None:
-            raise InvalidRequest("a child iteration has no children: ask the run's own context", field="iteration")
-        base = self.memory.parameters if with_parent_params else {}
-        memory = Memory(parameters={**deepcopy(base), **plain_dict(params, "params")}, labels=dict(self.memory.labels))
-        memory.started_at = time.time_ns()
-        number = self._known_children + len(self.children) + 1
-        child = Context(
-            self.connection, project=self._project, uid=self._uid, name=self._name, memory=memory, parent=self, iteration=number
+    @classmethod
+    def made(
+        cls,
+        prepared: Prepared,
+        connection: Connection,
+        *,
+        prepare: Callable[["Context"], Coroutine[Any, Any, None]] | None = None,
+        autocommit: bool = False,
+        tmp: str | os.PathLike[str] = "",
+        remote: bool = False,
+    ) -> "Context":
+        """A context with its secrets and notifications, of which nothing is recorded yet."""
+        context = cls(
+            connection,
+            project=prepared.project,
+            uid=prepared.uid or new_id(),
+            name=prepared.name,
+            memory=prepared.memory,
+            iteration=prepared.iteration,
+            prepare=prepare,
+            autocommit=autocommit,
+            tmp=tmp,
+            remote=remote,
         )
-        self.children.append(child)
-        child.record(
-            IterationStarted(time=memory.started_at, iteration=number, parameters=memory.parameters, labels=memory.labels),
-            StateChanged(time=memory.started_at, iteration=number, state=RUNNING),
+        if prepared.secret_sources:
+            context.secrets = SecretsStore.from_list(prepared.secret_sources)
+        if prepared.notifications:
+            from tracker.notifications.notifier import attach
+
+            attach(context, prepared.notifications)
+        return context
+
+    def _child(self, memory: Memory, number: int) -> "Context":
+        return Context(
+            self.connection,
+            project=self._project,
+            uid=self._uid,
+            name=self._name,
+            memory=memory,
+            parent=self,
+            iteration=number,
+            autocommit=self._autocommit,
         )
-        return child
 
-    def mark_as_best(self) -> Recorded:
-        """Name this child the best of the run: its results and artifacts so far become the run's, too."""
-        if self._parent is None:
-            raise InvalidRequest("only a child iteration can be the best: see get_child_context", field="iteration")
-        self.record(BestIterationMarked(time=time.time_ns(), iteration=self._iteration))
-        parent = self._parent.memory
-        parent.results.update(deepcopy(self.memory.results))
-        parent.results["best_iteration"] = self._iteration
-        parent.artifacts.update(self.memory.artifacts)
-        return DONE
-
-    def update_child_iterations(self, best_run: int = 0, commit_children: bool = False, completed: bool = True) -> Recorded:
-        """Mark a child (by its number) as the best, and those that still run as completed."""
-        if best_run:
-            chosen = [child for child in self.children if child._iteration == best_run]
-            if not chosen:
-                raise InvalidRequest(f"iteration {best_run} is none of the {len(self.children)} started here", field="best_run")
-            chosen[0].mark_as_best()
-        if completed:
-            for child in self.children:
-                child._complete()
-        return Recorded(self._acknowledged) if commit_children else DONE
+    def to_dict(self) -> dict[str, Any]:
+        """The run as plain values: kind, metadata, spec and status. Values of secrets are masked."""
+        shape: dict[str, Any] = self.secrets.masked(super().to_dict())
+        return shape
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     async def commit(self, message: str = "", completed: bool = False) -> bool:
         """Declare the run good so far, with a message, or `completed`; then wait until all that was recorded is stored at the target.
         False when the target does not answer in ten seconds (at once, when it is known to be away): the journal has it all."""
+        if message:
+            self.memory.message = text_of(message)
         self.record(RunCommitted(time=time.time_ns(), iteration=self._iteration, message=text_of(message)))
         if completed:
             for child in self.children:
                 child._complete()
             self._complete()
+        if self._tmp is not None:
+            await anyio.to_thread.run_sync(self._write, self._tmp)
         return await self._acknowledged()
+
+    def _write(self, place: Path) -> None:
+        """Write the run as JSON; the file is whole, old or new, at any moment."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = place.with_name(f".{place.name}.{new_id()}")
+        try:
+            draft.write_text(self.to_json())
+            draft.replace(place)
+        finally:
+            draft.unlink(missing_ok=True)
 
     async def __aenter__(self) -> Self:
         await self
@@ -163,14 +163,18 @@ class Context(Inputs):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await anyio.to_thread.run_sync(self.end, error)
+        ambient.leave(self)
 
     def __await__(self) -> Generator[Any, None, "Context"]:
         return self._ready().__await__()
 
     async def _ready(self) -> "Context":
-        prepare, self._prepare = self._prepare, None
-        if prepare is not None:
-            await prepare(self)
+        if self._prepare is not None:
+            async with self._asking:
+                prepare = self._prepare  # another task may have been first
+                if prepare is not None and not self._begun:  # else it began with the first thing said
+                    await prepare(self)
+                self._prepare = None
             ambient.enter(self)
         return self
 
@@ -181,90 +185,10 @@ class Context(Inputs):
             ambient.enter(self)
         return self
 
-    # -- ending ------------------------------------------------------------------------------------------------------
-
-    def end(self, error: BaseException | None = None) -> None:
-        """The end of the `with` block: completed, or failed with `error`; the journal is synced, nobody is waited for."""
-        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-            self._complete()
-        else:
-            text = "".join(tracebacks.format_exception(error))[-MAX_TRACEBACK:]
-            message = f"{type(error).__name__}: {error}"
-            self._go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)
-        if self._iteration == 0:
-            self.leave(self.memory.state)
-        self.connection.recorder.settle()
-
-    def leave(self, reason: str) -> None:
-        """This process ends its work on the run."""
-        if self._capture is not None:
-            self._capture.stop()
-            self._capture = None
-        ambient.leave(self)
-        self.connection.recorder.runs.pop((self._project, self._uid), None)
-        if self._attempt and self._pid == os.getpid():
-            self.record(AttemptEnded(time=time.time_ns(), attempt=self._attempt, reason=reason))
-            self._attempt = ""
-
-    def end_with_process(self) -> None:
-        """What becomes of a run that nobody ended: failed, if the process dies of an exception; else only its attempt ends, for it is
-        not known whether the work was done."""
-        error = getattr(sys, "last_value", None)
-        if isinstance(error, BaseException) and not hasattr(sys, "ps1"):
-            self.end(error)
-        else:
-            if self.alive and not self._resumed and not hasattr(sys, "ps1"):
-                self.connection.recorder.complaints.say(
-                    "left", f"run {self._project}/{self._uid} was left {self.state}: work in a `with` block, or call commit(completed=True)"
-                )
-            self.leave("exit")
-
-    def record_console(self, data: bytes, source: str) -> None:
-        """Record what the job printed, as it was printed."""
-        attempt = self._parent._attempt if self._parent else self._attempt
-        self.record(ConsoleWritten(time=time.time_ns(), data=data, source=source, attempt=attempt))
-
-    def start(self, *, capture: bool) -> None:
-        """This process begins its work on the run."""
-        self._attempt = new_id()
-        self.memory.started_at = time.time_ns()
-        self.record(AttemptStarted(time=self.memory.started_at, attempt=self._attempt, facts=gather()))
-        self.connection.recorder.runs[self._project, self._uid] = self.end_with_process
-        ambient.enter(self)
-        self.capture(capture)
-
-    def capture(self, wanted: bool) -> None:
-        """Record the console from now on, if that is wanted and not done yet."""
-        if not wanted or self.captured:
-            return
-        try:
-            self._capture = Capture(self.record_console)
-        except (RuntimeError, OSError) as error:
-            self.connection.recorder.complaints.say("capture", f"the console is not recorded: {error}")
-
-    def take(self, wanted: Memory) -> None:
-        """Set the parameters, labels and annotations that are otherwise, or not at all, here."""
-        now, memory = time.time_ns(), self.memory
-        events: list[AnyEvent] = []
-        for kind, values, known in (
-            (ParameterSet, wanted.parameters, memory.parameters),
-            (LabelSet, wanted.labels, memory.labels),
-            (AnnotationSet, wanted.annotations, memory.annotations),
-        ):
-            events += [kind(time=now, key=key, value=value) for key, value in values.items() if known.get(key, ...) != value]
-            known.update(values)
-        self.record(*events)
-
     def resume(self, memory: Memory, *, name: str, children: int) -> None:
-        """Take over what earlier attempts left."""
+        """Take over what earlier attempts left, and begin another one."""
+        memory.in_path, memory.out_path = self.memory.in_path or memory.in_path, self.memory.out_path or memory.out_path
+        memory.spec, memory.host = memory.spec | self.memory.spec, self.memory.host
         self.memory, self._name, self._known_children, self._resumed = memory, name, children, True
-
-    def _complete(self) -> None:
-        if self.alive:
-            self._go(COMPLETED)
-
-    def _go(self, state: str, *, error: str = "", traceback: str = "") -> None:
-        if state in TERMINAL and self._iteration == 0:
-            self.leave(state)
-        self.memory.state, self.memory.error = state, error
-        self.record(StateChanged(time=time.time_ns(), iteration=self._iteration, state=state, error=error, traceback=traceback))
+        self._begun, self._first = True, None
+        self.start(capture=self._capturing)

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from events.types import ArtifactLogged
 from projections.runs import RUNNING, TERMINAL
 from tracker.artifact import Artifact
+from tracker.errors import NotFound
+from tracker.facts import user
+from tracker.names import check_artifact_key
+from tracker.shape import shape_of
 from tracker.wire import encode_json
 
 
@@ -23,6 +27,9 @@ class Memory(msgspec.Struct, kw_only=True):
     annotations: dict[str, str] = {}
     inputs: dict[str, str] = {}
     artifacts: dict[str, Artifact] = {}
+    logged: dict[str, ArtifactLogged] = {}  # what was recorded of each of them last
+    message: str = ""  # of the last commit
+    table: list[list[Any]] = []  # of iterations, as log_iteration_results got it
     host: str = ""
     in_path: str = ""  # where inputs with relative paths are
     out_path: str = ""  # where artifacts go, "" = the tracker's own store
@@ -36,6 +43,7 @@ class Known:
     """The names and the memory of a run, or of a child iteration."""
 
     kind = "run"
+    prepared = False  # by somebody else, for whatever code asks for a context
 
     def __init__(self, project: str, uid: str, name: str, iteration: int, memory: Memory) -> None:
         self._project, self._uid, self._name, self._iteration = project, uid, name, iteration
@@ -102,13 +110,49 @@ class Known:
         """Whether the run has not ended here."""
         return self.memory.state not in TERMINAL
 
+    @property
+    def in_path(self) -> str:
+        """Where inputs with relative paths are; "" is the working directory."""
+        return self.memory.in_path
+
+    @property
+    def out_path(self) -> str:
+        """Where artifacts go; the artifacts of the project in the tracker's own store, when nothing else was said."""
+        return self.memory.out_path or f"store://artifacts/{self._project}"
+
+    def artifact_subpath(self, *subpaths: str) -> str:
+        """A place below `out_path`. Raises InvalidRequest for what would lead out of it."""
+        parts = [str(part).strip("/") for part in subpaths]
+        for part in filter(None, parts):
+            check_artifact_key(part, "subpaths")
+        return "/".join([self.out_path.rstrip("/"), *filter(None, parts)])
+
+    def get_meta(self) -> dict[str, str]:
+        """Who makes the artifacts of this run or iteration: its name, kind, uri (project/uid), owner, and workflow if a label names one."""
+        meta = {
+            "name": self._name,
+            "kind": self.kind,
+            "uri": f"{self._project}/{self.uid}",
+            "owner": self.memory.labels.get("owner") or user(),
+        }
+        if workflow := self.memory.labels.get("workflow"):
+            meta["workflow"] = workflow
+        return meta
+
+    def get_cached_artifact(self, key: str) -> Artifact:
+        """An artifact that was logged here, as it is remembered here. Raises NotFound."""
+        if key not in self.memory.artifacts:
+            logged = ", ".join(sorted(self.memory.artifacts)[:20]) or "none"
+            raise NotFound(f"no artifact {key!r} was logged here; logged: {logged}", key=str(key))
+        return self.memory.artifacts[key]
+
     def answers_to(self, name: str, project: str, uid: str) -> bool:
-        """Whether these are its names; an empty one is anybody's."""
-        return name in ("", self._name) and project in ("", self._project) and uid in ("", self._uid)
+        """Whether these are its names; an empty one is anybody's. A prepared run answers to any name of its project."""
+        return (self.prepared or name in ("", self._name)) and project in ("", self._project) and uid in ("", self._uid)
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: kind, metadata, spec and status."""
-        return _shape(self)
+        return shape_of(self)
 
     def to_json(self) -> str:
         """`to_dict` as JSON; NaN and infinities are the texts "NaN", "Infinity" and "-Infinity"."""
@@ -119,39 +163,3 @@ class Known:
         import yaml
 
         return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
-
-
-def _shape(context: Known) -> dict[str, Any]:
-    """kind, metadata, spec and status of a run or iteration."""
-    memory = context.memory
-    status: dict[str, Any] = {
-        "state": memory.state,
-        "results": context.results,
-        "artifacts": {key: msgspec.to_builtins(artifact) for key, artifact in memory.artifacts.items()},
-        "start_time": _spelled(memory.started_at),
-        "last_update": _spelled(memory.updated_at),
-    }
-    if memory.error:
-        status["error"] = memory.error
-    if children := context.children:
-        status["iterations"] = [
-            {"iteration": child.iteration, "state": child.state, "parameters": child.parameters, "results": child.results}
-            for child in children
-        ]
-    return {
-        "kind": context.kind,
-        "metadata": {
-            "name": context.name,
-            "uid": context.uid.removesuffix(f"-{context.iteration}") if context.iteration else context.uid,
-            "iteration": context.iteration,
-            "project": context.project,
-            "labels": context.labels,
-            "annotations": context.annotations,
-        },
-        "spec": {"parameters": context.parameters, "inputs": dict(memory.inputs)},
-        "status": status,
-    }
-
-
-def _spelled(nanoseconds: int) -> str:
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat() if nanoseconds else ""

@@ -1,4 +1,4 @@
-"""Getting a context: the one there is, a new run, or another attempt at an old one."""
+"""Getting a context: the one there is, the one that was prepared, a new run, or another attempt at an old one."""
 
 import asyncio
 import os
@@ -6,25 +6,26 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from events.types import RunCreated, StateChanged
+from events.types import StateChanged
 from projections.runs import RUNNING
 from tracker import ambient
 from tracker.connection import PROCESS, Connection
 from tracker.context import Context
 from tracker.errors import InvalidRequest, NotFound, TrackerError
-from tracker.facts import user
 from tracker.known import Memory
-from tracker.names import check_key, check_name
-from tracker.recorder import new_id
+from tracker.names import check_name
+from tracker.preparing import Prepared, prepared_from
+from tracker.settings import Execution
 from tracker.values import plain_dict, texts_of
-
-DEFAULT_PROJECT = "default"
 
 
 def get_or_create_ctx(
     name: str = "",
-    *,
+    spec: Any = None,
+    with_env: bool = True,
+    rundb: str | os.PathLike[str] = "",
     project: str = "",
+    *,
     uid: str = "",
     parameters: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -36,94 +37,96 @@ def get_or_create_ctx(
     """The context of the run that the calling code works on; a new run, when it works on none.
 
     The ambient run is meant when it has this name (or none is given), and no other project, uid or uri is asked for; parameters, labels
-    and annotations that it has otherwise are set. With `uid`, a run that
-    exists goes on: a new attempt at it, with what it had (for which the target is asked once, when the context is awaited or entered).
-    `uri` says where to record: a directory or http://host:port; default TRACKER_URI, or ./tracker-data. `capture` records the console.
+    and annotations that it has otherwise are set. A run that was prepared for this process (TRACKER_EXEC_CONFIG, unless `with_env` is
+    off), or for the handler that asks, is meant under any name. `spec` describes a new run: a dict, a task or a run object. With `uid`, a
+    run that exists goes on: a new attempt at it, with what it had (the target is asked once, when the context is awaited or entered).
+    `uri` (or `rundb`) says where to record: a directory or http://host:port; default TRACKER_URI, or ./tracker-data. `capture` records the
+    console. `parent` is the uid of the run this one is nested in.
     Await it, or enter it: `async with get_or_create_ctx("train") as run`. Raises InvalidRequest for names that are not allowed.
     """
-    connection = PROCESS.connection(str(uri))
+    place = _place(rundb, uri)
+    connection = PROCESS.connection(place)
     wanted = Memory(
-        state=RUNNING,
         parameters=plain_dict(parameters, "parameters"),
         labels=texts_of(labels, "labels"),
         annotations=texts_of(annotations, "annotations"),
     )
-    known = ambient.current()
-    if known is not None and (not uri or connection is known.connection) and known.answers_to(name, project, uid):
-        known.take(wanted)
-        known.capture(capture)
-        return known
-    project = check_name(str(project or DEFAULT_PROJECT), "project")
-    name = check_key(str(name or "run"), "name")
-    resumed = bool(uid)
-    context = Context(
-        connection,
-        project=project,
-        uid=check_name(str(uid), "uid") if resumed else new_id(),
-        name=name,
-        memory=wanted,
-        prepare=_Resuming(capture, parent) if resumed else None,
-    )
-    if not resumed:
-        begin(context, parent=parent, capture=capture)
+    if spec is None:
+        known = _known(connection, with_env)
+        if known is not None and (not place or connection is known.connection) and known.answers_to(name, project, uid):
+            known.take(wanted)
+            known.capture(capture)
+            return known
+    prepared = prepared_from(spec, name=name, project=str(project), uid=str(uid))
+    prepared.memory.parameters |= wanted.parameters
+    prepared.memory.labels |= wanted.labels
+    prepared.memory.annotations |= wanted.annotations
+    context = _opened(prepared, connection)
+    context.wants(capture=capture, parent=check_name(parent, "parent") if parent else "")
+    if not prepared.uid or prepared.iteration:
+        context.begin()
     return context
 
 
-def begin(context: Context, *, parent: str, capture: bool) -> None:
-    """Record that a run began to exist, and that this process works on it."""
-    memory = context.memory
-    now = time.time_ns()
-    context.record(
-        RunCreated(
-            time=now,
-            name=context.name,
-            user=user(),
-            parent=check_name(parent, "parent") if parent else "",
-            parameters=memory.parameters,
-            labels=memory.labels,
-            annotations=memory.annotations,
-        )
-    )
-    context.start(capture=capture)
+def _place(rundb: str | os.PathLike[str], uri: str | os.PathLike[str]) -> str:
+    if rundb and uri and str(rundb) != str(uri):
+        raise InvalidRequest(f"rundb and uri both say where to record, and not the same: {rundb}, {uri}", field="rundb")
+    return str(uri or rundb)
 
 
-class _Resuming:
-    """What is still to be done for a context with a given uid: find out whether the run exists."""
+def _known(connection: Connection, with_env: bool) -> Context | None:
+    """The ambient run, or the one that was prepared for this process."""
+    known = ambient.current()
+    execution = Execution.from_env() if with_env and known is None else Execution()
+    if not execution.configuration:
+        return known
 
-    def __init__(self, capture: bool, parent: str) -> None:
-        self._capture, self._parent = capture, parent
+    def make() -> Context:
+        context = _opened(prepared_from(execution.configuration), connection)
+        context.secrets.add_inline(execution.secrets)
+        if context.iteration:
+            context.begin()
+        return context
 
-    async def __call__(self, context: Context) -> None:
-        connection = context.connection
-        try:
-            path = f"/v1/projects/{context.project}/runs/{context.uid}"
-            run = await asyncio.wrap_future(connection.ask("GET", path))
-        except NotFound:
-            begin(context, parent=self._parent, capture=self._capture)
-        except (TrackerError, TimeoutError, OSError) as error:
-            what = str(error) or type(error).__name__
-            connection.recorder.complaints.say("resume", f"it is not known whether run {context.uid} exists ({what}); recording goes on")
-            begin(context, parent=self._parent, capture=self._capture)
-        else:
-            await self._go_on(context, run)
+    return ambient.prepare(execution.configuration, make)
 
-    async def _go_on(self, context: Context, run: dict[str, Any]) -> None:
+
+def _opened(prepared: Prepared, connection: Connection) -> Context:
+    """A context of which nothing is recorded yet; one with a given uid finds out first whether there is such a run."""
+    return Context.made(prepared, connection, prepare=_go_on if prepared.uid and not prepared.iteration else None)
+
+
+async def _go_on(context: Context) -> None:
+    """What is still to be done for a context with a given uid: find out whether the run exists, and begin, or take it up."""
+    connection = context.connection
+    try:
+        run = await asyncio.wrap_future(connection.ask("GET", f"/v1/projects/{context.project}/runs/{context.uid}"))
+    except NotFound:
+        context.begin()
+    except (TrackerError, TimeoutError, OSError) as error:
+        what = str(error) or type(error).__name__
+        connection.recorder.complaints.say("resume", f"it is not known whether run {context.uid} exists ({what}); recording goes on")
+        context.begin()
+    else:
         wanted, memory = context.memory, _remembered(run)
-        memory.steps = await _next_steps(context.connection, context.project, context.uid)
+        memory.steps = await _next_steps(connection, context.project, context.uid)
         context.resume(memory, name=str(run.get("name") or context.name), children=int(run.get("children") or 0))
-        context.start(capture=self._capture)
         context.record(StateChanged(time=time.time_ns(), state=RUNNING))
         context.take(wanted)
 
 
 def _remembered(run: dict[str, Any]) -> Memory:
+    spec = dict(run.get("spec") or {})
     return Memory(
         state=RUNNING,
         parameters=dict(run.get("parameters") or {}),
         results=dict(run.get("results") or {}),
         labels=dict(run.get("labels") or {}),
         annotations=dict(run.get("annotations") or {}),
-        inputs=dict(run.get("inputs") or {}),
+        inputs=dict(spec.pop("inputs", None) or {}) | dict(run.get("inputs") or {}),
+        in_path=str(spec.pop("input_path", "")),
+        out_path=str(spec.pop("output_path", "")),
+        spec=spec,
     )
 
 

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
+from msgspec.structs import replace
+
 from events.codec import AnyEvent
-from events.types import AnnotationSet, HostSet, LabelSet, MetricLogged, ParameterSet, ResultLogged
+from events.types import AnnotationSet, ArtifactLogged, ArtifactUpdated, HostSet, LabelSet, MetricLogged, ParameterSet, ResultLogged
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.known import Known, Memory
@@ -30,6 +32,8 @@ class Recording(Known):
         self.secrets = SecretsStore()
         self._stream = f"run/{project}/{uid}".encode()
         self._pid = os.getpid()
+        self._first: Callable[[], None] | None = None  # records what has to come before anything else, once
+        self._reply = DONE  # of recording methods; waits for the acknowledgement, when each call is to be committed
 
     def get_param(self, key: str, default: Any = None) -> Any:
         """A parameter. A missing one is recorded with the default as its value."""
@@ -49,7 +53,7 @@ class Recording(Known):
         self.memory.results.update(values)
         now = time.time_ns()
         self.record(*(ResultLogged(time=now, iteration=self._iteration, key=key, value=value) for key, value in values.items()))
-        return Recorded(self._acknowledged) if commit else DONE
+        return Recorded(self._acknowledged) if commit else self._reply
 
     def log_metric(
         self, key: str, value: Any, timestamp: Any = None, labels: Mapping[str, str] | None = None, step: int | None = None
@@ -70,11 +74,11 @@ class Recording(Known):
             step=step,
             labels=texts_of(labels),
         )
-        if event.labels:  # texts may hold what must not be written
+        if event.labels or self._first is not None:  # texts may hold what must not be written
             self.record(event)
         else:
             self.connection.recorder.record(self._stream, (event,))
-        return DONE
+        return self._reply
 
     def log_metrics(
         self, keyvals: Mapping[str, Any], timestamp: Any = None, labels: Mapping[str, str] | None = None, step: int | None = None
@@ -91,7 +95,7 @@ class Recording(Known):
             events.append(MetricLogged(time=at, iteration=self._iteration, key=key, value=number, step=where, labels=texts))
         steps.update({event.key: event.step + 1 for event in events})
         self.record(*events)
-        return DONE
+        return self._reply
 
     def set_label(self, key: str, value: Any, replace: bool = True) -> Recorded:
         """Set a label, as text. Without `replace` an existing one that is not empty stays."""
@@ -105,7 +109,7 @@ class Recording(Known):
         """Say on which host the run works, instead of the one this process is on."""
         self.memory.host = text_of(host)
         self.record(HostSet(time=time.time_ns(), iteration=self._iteration, host=self.memory.host))
-        return DONE
+        return self._reply
 
     async def _acknowledged(self) -> bool:
         stored = await asyncio.wrap_future(self.connection.flush())
@@ -119,12 +123,21 @@ class Recording(Known):
         if replace or not known.get(key):
             known[key] = text_of(value)
             self.record(kind(time=time.time_ns(), iteration=self._iteration, key=key, value=known[key]))
-        return DONE
+        return self._reply
 
     def record(self, *events: AnyEvent) -> None:
         """Record events in the run's stream, without the values of secrets."""
+        if self._first is not None:
+            self._first()
         if events:
             if self.secrets:
                 events = tuple(map(self.secrets.clean, events))
+            for event in events:
+                if isinstance(event, ArtifactLogged):
+                    self.memory.logged[event.key] = event
+                elif isinstance(event, ArtifactUpdated) and event.key in self.memory.logged:
+                    said = {name: getattr(event, name) for name in ("format", "viewer", "labels", "spec")}
+                    changes = {name: value for name, value in said.items() if value is not None}
+                    self.memory.logged[event.key] = replace(self.memory.logged[event.key], **changes)
             self.memory.updated_at = time.time_ns()
             self.connection.recorder.record(self._stream, events)

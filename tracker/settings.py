@@ -83,6 +83,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that was prepared for this process by whoever started it."""
+
+    configuration: str = ""  # TRACKER_EXEC_CONFIG: a run as JSON, of metadata, spec and status
+    secrets: dict[str, str] = {}  # TRACKER_EXEC_SECRETS: names and values as JSON, which leave the environment when they are read
+
+    @classmethod
+    def from_env(cls) -> "Execution":
+        """What the environment says. Raises InvalidRequest for secrets that are no JSON object of texts."""
+        configuration, secrets = os.environ.get("TRACKER_EXEC_CONFIG", ""), os.environ.pop("TRACKER_EXEC_SECRETS", "")
+        try:
+            return cls(configuration=configuration, secrets=msgspec.json.decode(secrets, type=dict[str, str]) if secrets else {})
+        except msgspec.DecodeError:
+            raise InvalidRequest("TRACKER_EXEC_SECRETS is not a JSON object of names and texts", field="TRACKER_EXEC_SECRETS") from None
+
+
 def _number(env: Mapping[str, str], name: str, default: float) -> float:
     text = env.get(name)
     if not text:

@@ -1,0 +1,175 @@
+"""Child iterations: numbered by the run's own context, recorded in the run's stream, one of them the best.
+
+A child may work in another process: its run numbers it here (`get_child_context`), the worker records everything itself under that
+number, and what it has to say in the end is taken into memory here (`absorb`), not recorded again. The mark of the best is: it brings the
+child's results and artifacts to the run, whether or not the worker's own events have arrived.
+"""
+
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Self
+
+import msgspec
+
+from events.codec import AnyEvent
+from events.types import ArtifactLogged, BestIterationMarked, IterationStarted, ResultLogged, StateChanged
+from projections.runs import RUNNING
+from tracker.artifact import Artifact
+from tracker.connection import Connection
+from tracker.errors import InvalidRequest
+from tracker.known import Memory
+from tracker.lifetime import Lifetime
+from tracker.recorded import Recorded
+from tracker.values import plain_dict
+
+
+class Children(Lifetime):
+    """The part of a context that has, or is, a child iteration."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        project: str,
+        uid: str,
+        name: str,
+        iteration: int,
+        memory: Memory,
+        *,
+        parent: Self | None,
+        remote: bool,
+    ) -> None:
+        super().__init__(connection, project, uid, name, iteration, memory, parent=parent, remote=remote)
+        self.children: list[Self] = []
+        self._known_children = 0  # iterations of earlier attempts
+        self._absorbed = False
+
+    def get_child_context(self, with_parent_params: bool = False, **params: Any) -> Self:
+        """A child iteration with parameters of its own, numbered after the last one; also a context manager."""
+        if self._iteration:
+            raise InvalidRequest("a child iteration has no children: ask the run's own context", field="iteration")
+        if self._pid != os.getpid():
+            raise InvalidRequest(
+                "iterations are numbered by the process that opened the run: make the child context before forking", field="iteration"
+            )
+        base = self.memory.parameters if with_parent_params else {}
+        self.record()
+        with self._beginning:  # two threads never get one number
+            memory = Memory(
+                parameters={**deepcopy(base), **plain_dict(params, "params")},
+                labels=dict(self.memory.labels),
+                inputs=dict(self.memory.inputs),
+                in_path=self.memory.in_path,
+                out_path=self.memory.out_path,
+                spec=self.memory.spec,
+                started_at=time.time_ns(),
+            )
+            child = self._child(memory, self._known_children + len(self.children) + 1)
+            self.children.append(child)
+        child.record(
+            IterationStarted(time=memory.started_at, iteration=child.iteration, parameters=memory.parameters, labels=memory.labels),
+            StateChanged(time=memory.started_at, iteration=child.iteration, state=RUNNING),
+        )
+        return child
+
+    @abstractmethod
+    def _child(self, memory: Memory, number: int) -> Self:
+        """A context for this iteration, of which nothing is recorded."""
+
+    def absorb(self, status: Mapping[str, Any]) -> None:
+        """Take what this iteration came to in another process (the status of its `to_dict`) into memory; nothing is recorded."""
+        memory = self.memory
+        self._absorbed = True
+        memory.results.update(plain_dict(status.get("results"), "results"))
+        for view in dict(status.get("artifacts") or {}).values():
+            event = msgspec.convert(
+                {**view, "type": "artifact.logged", "time": time.time_ns(), "iteration": self._iteration}, ArtifactLogged
+            )
+            memory.logged[event.key] = event
+            memory.artifacts[event.key] = msgspec.convert(view, Artifact)
+        memory.host = str(status.get("host") or memory.host)
+        memory.updated_at = time.time_ns()
+        state, error = str(status.get("state") or memory.state), str(status.get("error") or "")
+        if (state, error) != (memory.state, memory.error):
+            memory.state, memory.error = state, error
+            self._tell(state, error)
+
+    def mark_as_best(self) -> Recorded:
+        """Name this child the best of the run: its results and artifacts so far become the run's, too."""
+        if self._parent is None:
+            raise InvalidRequest("only a child iteration can be the best: see get_child_context", field="iteration")
+        self._parent._choose(self._iteration, self.memory, explicit=self._absorbed)
+        return self._reply
+
+    def _choose(self, number: int, best: Memory, *, explicit: bool) -> None:
+        """Iteration `number`, which came to this, is the best. Its results are recorded here, too, if its own may come later."""
+        now, memory = time.time_ns(), self.memory
+        results = deepcopy(best.results)
+        events: list[AnyEvent] = [BestIterationMarked(time=now, iteration=number)]
+        if explicit:
+            events += [ResultLogged(time=now, key=key, value=value) for key, value in results.items()]
+            events.append(ResultLogged(time=now, key="best_iteration", value=number))
+        for event in best.logged.values():
+            events.append(msgspec.structs.replace(event, time=now, iteration=0, spec={**event.spec, "link_iteration": number}))
+        self.record(*events)
+        memory.results.update(results)
+        memory.results["best_iteration"] = number
+        memory.artifacts.update(best.artifacts)
+
+    def update_child_iterations(self, best_run: int = 0, commit_children: bool = False, completed: bool = True) -> Recorded:
+        """Mark a child (by its number) as the best, and those that still run as completed."""
+        if best_run:
+            chosen = [child for child in self.children if child.iteration == best_run]
+            if not chosen:
+                raise InvalidRequest(f"iteration {best_run} is none of the {len(self.children)} started here", field="best_run")
+            chosen[0].mark_as_best()
+        if completed:
+            for child in self.children:
+                child._complete()
+        return Recorded(self._acknowledged) if commit_children else self._reply
+
+    async def log_iteration_results(
+        self, best: int, summary: list[list[Any]] | None, task: Mapping[str, Any] | None, commit: bool = False
+    ) -> None:
+        """Mark iteration `best` (0 = none), and keep the table of all of them: `summary` is a header and a row for each.
+
+        `task` is the best iteration as a dict, when it worked elsewhere and has told nothing here yet. The table is logged as the artifact
+        `iteration_results`.
+        """
+        if best:
+            self._mark(best, task)
+        if summary is not None:
+            await self._log_table(summary)
+        if commit:
+            await self._acknowledged()
+
+    def _mark(self, best: int, task: Mapping[str, Any] | None) -> None:
+        status = (task or {}).get("status") or {}
+        for child in self.children:
+            if child.iteration == best:
+                if status and child.alive:
+                    child.absorb(status)
+                child.mark_as_best()
+                return
+        if not status or type(best) is not int or best < 0:
+            raise InvalidRequest(
+                f"iteration {best!r} is none of the {len(self.children)} started here, and no task tells of it", field="best"
+            )
+        elsewhere = self._child(Memory(), best)
+        elsewhere.absorb(status)
+        elsewhere.mark_as_best()
+
+    async def _log_table(self, summary: list[list[Any]]) -> None:
+        width = len(summary[0]) if summary and isinstance(summary[0], list | tuple) else 0
+        for number, row in enumerate(summary):
+            if not isinstance(row, list | tuple) or len(row) != width:
+                raise InvalidRequest(f"summary is a header and rows of as many values; row {number} is not", field="summary")
+        self.memory.table = [list(row) for row in summary]
+        from tracker.artifacts.table import TableArtifact
+
+        if summary:
+            await self.log_artifact(
+                TableArtifact("iteration_results", body=self.memory.table[1:], header=self.memory.table[0], viewer="table")
+            )
