@@ -180,11 +180,11 @@ async def runner_of(
     if plan.dask:
         from tracker.executors.dask import on_dask
 
-        opened = on_dask(plan, context, handler, spec)
+        opened = on_dask(plan, handler, spec)
     elif subprocess or plan.parallel > 1:
         from tracker.executors.pool import in_processes
 
-        opened = in_processes(plan, context, handler, spec, echo=echo)
+        opened = in_processes(plan, handler, spec, echo=echo)
     else:
         yield InProcess(await anyio.to_thread.run_sync(handler.load), spec)
         return

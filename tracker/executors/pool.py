@@ -58,25 +58,21 @@ class Processes:
 
 
 @asynccontextmanager
-async def in_processes(plan: Plan, context: Context, handler: Handler, spec: RunSpec, *, echo: bool) -> AsyncIterator[Processes]:
+async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, echo: bool) -> AsyncIterator[Processes]:
     """A pool for as long as the search goes on; its processes are gone afterwards, come what may."""
     check_importable()
     from pebble import ProcessPool
 
     parallel = max(1, min(plan.parallel, plan.total))
-    pool = ProcessPool(max_workers=parallel, context=multiprocessing.get_context("spawn"))
+    pool: Any = ProcessPool(max_workers=parallel, context=multiprocessing.get_context("spawn"))
+    ended = pool.stop
     try:
         yield Processes(pool, parallel, handler, spec, echo=echo)
-        pool.close()
+        ended = pool.close
     finally:
+        ended()
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_wind_up, pool)
-
-
-def _wind_up(pool: Any) -> None:
-    if pool.active:
-        pool.stop()
-    pool.join()
+            await anyio.to_thread.run_sync(pool.join)
 
 
 def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool) -> Job:
