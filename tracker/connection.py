@@ -32,6 +32,7 @@ class Connection:
         directory = target.path / "journals" if target.kind == "directory" else settings.journals
         self.target, self.settings = target, settings
         self.recorder = Recorder(target.uri, directory)
+        self.waits: set[Callable[[], None]] = set()  # for what is still to be recorded when the process ends; each is bounded
         self._portal = portal
         self._lock = threading.RLock()  # a signal handler may record, too
         self._sender: Sender | None = None
@@ -109,6 +110,7 @@ class Connection:
     def forked(self) -> None:
         """Become the connection of a forked child."""
         self._lock, self._sender = threading.RLock(), None
+        self.waits.clear()
         self.recorder.forked()
         self.recorder.wake = self._start
 
@@ -184,6 +186,8 @@ class Process:
         for connection in list(self._connections.values()):
             for end in list(connection.recorder.runs.values()):
                 end()
+            for wait in list(connection.waits):
+                wait()
         self._until = self._until or time.monotonic() + max((c.settings.patience for c in self._connections.values()), default=0.0)
         self.flush(max(LAST_TRY, self._until - time.monotonic()))  # this may be the second time, after the last threads
 
