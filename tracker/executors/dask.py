@@ -7,6 +7,7 @@ there. Dask's client works in threads of its own; this loop only hears when an i
 """
 
 import asyncio
+import importlib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -70,12 +71,10 @@ class OnDask:
 
 def _outcome(future: Any) -> dict[str, Any]:
     """What the worker says of the iteration. Raises TrackerError, when it cannot say it any more."""
-    from distributed import KilledWorker
-
     try:
         status: dict[str, Any] = future.result(timeout=PATIENCE)
-    except KilledWorker as error:
-        raise TrackerError(f"its Dask worker died: {error.last_worker.address if error.last_worker else 'it is not known which'}") from None
+    except _distributed().KilledWorker as error:
+        raise TrackerError(f"its Dask worker died: {error.last_worker}") from None
     except asyncio.CancelledError:
         raise TrackerError("the Dask cluster lost it") from None
     return status
@@ -84,10 +83,7 @@ def _outcome(future: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def on_dask(plan: Plan, handler: Handler, spec: RunSpec) -> AsyncIterator[OnDask]:
     """A client of the plan's cluster for as long as the search goes on."""
-    try:
-        import distributed  # noqa: F401 - whether it is there
-    except ImportError:
-        raise InvalidRequest("dask_cluster_uri needs distributed: pip install 'run-tracker[dask]'", field="dask_cluster_uri") from None
+    _distributed()
     if plan.dask == LOCAL:
         check_importable()
     cluster, client, threads = await anyio.to_thread.run_sync(_open, plan)
@@ -98,13 +94,19 @@ async def on_dask(plan: Plan, handler: Handler, spec: RunSpec) -> AsyncIterator[
             await anyio.to_thread.run_sync(_close, plan, cluster, client)
 
 
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise InvalidRequest("dask_cluster_uri needs distributed: pip install 'run-tracker[dask]'", field="dask_cluster_uri") from None
+
+
 def _open(plan: Plan) -> tuple[Any, Any, int]:
     """The cluster, if it is ours, a client of it, and how many iterations it takes at a time."""
-    from distributed import Client
-
+    distributed = _distributed()
     cluster = _local(max(1, min(plan.parallel or os.cpu_count() or 1, plan.total))) if plan.dask == LOCAL else None
     try:
-        client = Client(cluster or plan.dask, timeout=PATIENCE, set_as_default=False)
+        client = distributed.Client(cluster or plan.dask, timeout=PATIENCE, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise Unreachable(f"no Dask scheduler answers at {plan.dask}: {error}") from None
     return cluster, client, sum(client.nthreads().values()) if cluster is None else len(cluster.worker_spec)
@@ -113,7 +115,6 @@ def _open(plan: Plan) -> tuple[Any, Any, int]:
 def _local(workers: int) -> Any:
     """A cluster of this machine: the one that was kept, or a new one."""
     import dask
-    from distributed import LocalCluster
 
     kept = _kept.get(os.getpid())
     if kept is not None and kept.status.name == "running":
@@ -121,7 +122,7 @@ def _local(workers: int) -> Any:
             kept.scale(workers)
         return kept
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        cluster = _distributed().LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
     _kept[os.getpid()] = cluster
     return cluster
 

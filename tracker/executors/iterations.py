@@ -153,7 +153,7 @@ async def run_iterations(
         fault = ""
     else:
         search = Search(context, plan, watch or Watch(), limit)
-        async with runner_of(plan, context, handler, spec, subprocess=subprocess, echo=echo) as runner:
+        async with runner_of(plan, handler, spec, subprocess=subprocess, echo=echo) as runner:
             with Progress(context.name, plan.total) as progress:
                 await search.run(runner, progress)
         fault = search.fault
@@ -172,9 +172,7 @@ async def read_plan(context: Context, spec: RunSpec) -> Plan:
 
 
 @asynccontextmanager
-async def runner_of(
-    plan: Plan, context: Context, handler: Handler, spec: RunSpec, *, subprocess: bool, echo: bool
-) -> AsyncIterator[Runner]:
+async def runner_of(plan: Plan, handler: Handler, spec: RunSpec, *, subprocess: bool, echo: bool) -> AsyncIterator[Runner]:
     """Where the iterations of a plan run."""
     opened: AbstractAsyncContextManager[Runner]
     if plan.dask:
