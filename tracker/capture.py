@@ -3,6 +3,8 @@
 File descriptors 1 and 2 are led into pipes; a thread reads these, passes each byte on to where it was going, and records it. Bytes that
 come within a moment make one event. `stop` leads the descriptors back. Children that still hold a pipe go on being read and passed on.
 A `sys.stdout` or `sys.stderr` that leads to neither (a notebook's, or one that was replaced) has its text recorded as it is written.
+Values of secrets are masked in what is recorded, even when they come in pieces; what may be the beginning of one waits for what follows.
+What is passed on is the job's own, and stays as it is; without `echo` nothing is passed on.
 """
 
 import io
@@ -14,6 +16,8 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TextIO
+
+from tracker.secrets.store import SecretsStore, StreamMasker
 
 LINGER = 0.02  # seconds in which output gathers into one event
 CHUNK = 64 * 1024
@@ -27,11 +31,13 @@ class Capture:
 
     active: "Capture | None" = None
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, *, secrets: SecretsStore | None = None, echo: bool = True) -> None:
         self._pid = os.getpid()
         if Capture.active is not None and Capture.active._pid == self._pid:
             raise RuntimeError("the console is captured by another run of this process already")
-        self._write = write
+        self._write, self._echo = write, echo
+        self._secrets = SecretsStore() if secrets is None else secrets
+        self._maskers = {fd: StreamMasker(self._secrets) for fd in SOURCES}
         self._saved: dict[int, int] = {}  # descriptor -> duplicate of where it led
         self._pipes: dict[int, int] = {}  # reading end -> descriptor
         self._buffering: list[tuple[io.TextIOWrapper, bool]] = []
@@ -58,6 +64,7 @@ class Capture:
         for echo in self._echoes:
             if getattr(sys, echo.source) is echo:
                 setattr(sys, echo.source, echo.stream)
+            echo.finish()
         for stream, before in self._buffering:
             with suppress(OSError, ValueError, AttributeError):
                 stream.reconfigure(line_buffering=before)
@@ -83,7 +90,7 @@ class Capture:
                 self._buffering.append((stream, stream.line_buffering))
                 stream.reconfigure(line_buffering=True)
             elif stream is not None and _descriptor(stream) not in self._saved:
-                self._echoes.append(_Echo(stream, source, self._write))
+                self._echoes.append(_Echo(stream, source, self._write, StreamMasker(self._secrets), shown=self._echo))
                 setattr(sys, source, self._echoes[-1])
 
     def _read(self) -> None:
@@ -107,6 +114,8 @@ class Capture:
                         os.close(reading)
                         del self._pipes[reading]
         os.close(self._stop_reading)
+        for fd in SOURCES:
+            self._record(fd, b"", last=True)
         if self._pipes:  # a child process still prints into them
             threading.Thread(target=self._pass_on, name="tracker-console-rest", daemon=True).start()
 
@@ -119,12 +128,18 @@ class Capture:
             except BlockingIOError:
                 return True
             if not data:
+                self._record(fd, b"", last=True)
                 return False
-            _tee(self._saved[fd], data)
-            with suppress(Exception):  # the reader must live on: the job blocks when nobody empties the pipe
-                self._write(data, SOURCES[fd])
+            if self._echo:
+                _tee(self._saved[fd], data)
+            self._record(fd, data)
             if len(data) < CHUNK:
                 return True
+
+    def _record(self, fd: int, data: bytes, *, last: bool = False) -> None:
+        with suppress(Exception):  # the reader must live on: the job blocks when nobody empties the pipe
+            if masked := self._maskers[fd].feed(data, last=last):
+                self._write(masked, SOURCES[fd])
 
     def _pass_on(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -141,18 +156,26 @@ class Capture:
 class _Echo:
     """A text stream whose text is recorded, too."""
 
-    def __init__(self, stream: TextIO, source: str, write: Write) -> None:
-        self.stream, self.source, self._record = stream, source, write
+    def __init__(self, stream: TextIO, source: str, write: Write, masker: StreamMasker, *, shown: bool) -> None:
+        self.stream, self.source, self._write = stream, source, write
+        self._masker, self._shown = masker, shown
 
     def write(self, text: str) -> int:
         """Write to the stream, then record."""
-        written = self.stream.write(text)
+        written = self.stream.write(text) if self._shown else len(text)
         if text:
-            with suppress(Exception):  # the job's print must not fail for our reasons
-                data = text.encode("utf-8", "replace")
-                for start in range(0, len(data), CHUNK):
-                    self._record(data[start : start + CHUNK], self.source)
+            self._record(text.encode("utf-8", "replace"), last=False)
         return written
+
+    def finish(self) -> None:
+        """Record what was held back."""
+        self._record(b"", last=True)
+
+    def _record(self, data: bytes, *, last: bool) -> None:
+        with suppress(Exception):  # the job's print must not fail for our reasons
+            masked = self._masker.feed(data, last=last)
+            for start in range(0, len(masked), CHUNK):
+                self._write(masked[start : start + CHUNK], self.source)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write each."""

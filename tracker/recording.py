@@ -74,7 +74,7 @@ class Recording(Known):
             step=step,
             labels=texts_of(labels),
         )
-        if event.labels or self._first is not None:  # texts may hold what must not be written
+        if event.labels or self.secrets or self._first is not None:  # texts may hold what must not be written
             self.record(event)
         else:
             self.connection.recorder.record(self._stream, (event,))
