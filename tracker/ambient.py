@@ -8,10 +8,11 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from tracker.context import Context
+    from tracker.lifetime import Lifetime
 
 _runs: ContextVar[tuple["Context", ...]] = ContextVar("tracker-runs", default=())  # the outermost first
 
@@ -29,17 +30,18 @@ class OfProcess:
 PROCESS_RUNS = OfProcess()
 
 
-def enter(context: "Context") -> None:
+def enter(run: "Lifetime") -> None:
     """Make this the run of the calling task or thread, and of tasks it starts."""
-    _runs.set((*(run for run in _runs.get() if run is not context and run.alive), context))
+    context = cast("Context", run)  # there are no others
+    _runs.set((*(other for other in _runs.get() if other is not run and other.alive), context))
     if hasattr(sys, "ps1"):
         PROCESS_RUNS.last = context
 
 
-def leave(context: "Context") -> None:
+def leave(context: "Lifetime") -> None:
     """Forget the run, if it is an ambient one here."""
     runs = _runs.get()
-    if context in runs:
+    if any(run is context for run in runs):
         _runs.set(tuple(run for run in runs if run is not context))
     if PROCESS_RUNS.last is context:
         PROCESS_RUNS.last = None

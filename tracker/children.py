@@ -23,7 +23,7 @@ from tracker.errors import InvalidRequest
 from tracker.known import Memory
 from tracker.lifetime import Lifetime
 from tracker.recorded import Recorded
-from tracker.values import plain_dict
+from tracker.values import plain_dict, step_of
 
 
 class Children(Lifetime):
@@ -131,7 +131,7 @@ class Children(Lifetime):
         return Recorded(self._acknowledged) if commit_children else self._reply
 
     async def log_iteration_results(
-        self, best: int, summary: list[list[Any]] | None, task: Mapping[str, Any] | None, commit: bool = False
+        self, best: int, summary: list[Any] | None, task: Mapping[str, Any] | None, commit: bool = False
     ) -> None:
         """Mark iteration `best` (0 = none), and keep the table of all of them: `summary` is a header and a row for each.
 
@@ -139,7 +139,7 @@ class Children(Lifetime):
         `iteration_results`.
         """
         if best:
-            self._mark(best, task)
+            self._mark(step_of(best), task)
         if summary is not None:
             await self._log_table(summary)
         if commit:
@@ -153,7 +153,7 @@ class Children(Lifetime):
                     child.absorb(status)
                 child.mark_as_best()
                 return
-        if not status or type(best) is not int or best < 0:
+        if not status or best < 0:
             raise InvalidRequest(
                 f"iteration {best!r} is none of the {len(self.children)} started here, and no task tells of it", field="best"
             )
@@ -161,7 +161,7 @@ class Children(Lifetime):
         elsewhere.absorb(status)
         elsewhere.mark_as_best()
 
-    async def _log_table(self, summary: list[list[Any]]) -> None:
+    async def _log_table(self, summary: list[Any]) -> None:
         width = len(summary[0]) if summary and isinstance(summary[0], list | tuple) else 0
         for number, row in enumerate(summary):
             if not isinstance(row, list | tuple) or len(row) != width:

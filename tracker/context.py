@@ -170,13 +170,16 @@ class Context(Children):
 
     async def _ready(self) -> "Context":
         if self._prepare is not None:
-            async with self._asking:
-                prepare = self._prepare  # another task may have been first
-                if prepare is not None and not self._begun:  # else it began with the first thing said
-                    await prepare(self)
-                self._prepare = None
+            await self._find_out()
             ambient.enter(self)
         return self
+
+    async def _find_out(self) -> None:
+        async with self._asking:
+            prepare = self._prepare
+            if prepare is not None and not self._begun:  # else another task was first, or it began with the first thing said
+                await prepare(self)
+            self._prepare = None
 
     def resumed(self, wait: Callable[[Coroutine[Any, Any, "Context"]], "Context"]) -> "Context":
         """`await self` for code that waits: only a context with a given uid has anything to wait for."""

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback as tracebacks
 from collections.abc import Callable
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from events.codec import AnyEvent
 from events.types import (
@@ -36,6 +36,9 @@ from tracker.recorder import new_id
 from tracker.run_logger import RunLogger
 from tracker.values import key_of
 
+if TYPE_CHECKING:
+    from tracker.context import Context
+
 MAX_TRACEBACK = 64 * 1024  # characters
 
 
@@ -57,7 +60,7 @@ class Lifetime(Inputs):
         super().__init__(connection, project, uid, name, iteration, memory)
         if parent is not None:
             self.secrets = parent.secrets
-        self.on_state: list[Callable[[Self, str, str], None]] = []
+        self.on_state: list[Callable[[Context, str, str], None]] = []
         self._parent, self._remote = parent, remote
         self._attempt = ""
         self._parent_run = ""  # uid of the run this one is nested in
@@ -153,12 +156,12 @@ class Lifetime(Inputs):
         self.capture(capture)
         self._tell(RUNNING, "")
 
-    def capture(self, wanted: bool) -> None:
-        """Record the console from now on, if that is wanted and not done yet."""
+    def capture(self, wanted: bool, *, echo: bool = True) -> None:
+        """Record the console from now on, if that is wanted and not done yet; without `echo` it is recorded only."""
         if not wanted or self.captured:
             return
         try:
-            self._capture = Capture(self.record_console)
+            self._capture = Capture(self.record_console, secrets=self.secrets, echo=echo)
         except (RuntimeError, OSError) as error:
             self.connection.recorder.complaints.say("capture", f"the console is not recorded: {error}")
 
@@ -191,7 +194,7 @@ class Lifetime(Inputs):
         if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self._complete()
         else:
-            text = "".join(tracebacks.format_exception(error))[-MAX_TRACEBACK:]
+            text = self.secrets.mask("".join(tracebacks.format_exception(error)))[-MAX_TRACEBACK:]  # a value cut in two is not found
             message = f"{type(error).__name__}: {error}"
             self._go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)
         if self._parent is None:
@@ -240,7 +243,7 @@ class Lifetime(Inputs):
         """Call those who want to know. Their trouble is said, and is not the job's."""
         for told in list(self.on_state):
             try:
-                told(self, state, error)
+                told(cast("Context", self), state, error)
             except Exception as trouble:  # noqa: BLE001 - somebody else's code
                 what = f"{type(trouble).__name__}: {trouble}"
                 self.connection.recorder.complaints.say(

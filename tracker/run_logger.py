@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tracker.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from tracker.context import Context
+    from tracker.lifetime import Lifetime
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 MAX_LINE = 64 * 1024  # bytes
@@ -20,7 +20,7 @@ MAX_LINE = 64 * 1024  # bytes
 class RunLogger:
     """`logger.info("text", key=value)`, and so for every level."""
 
-    def __init__(self, context: "Context") -> None:
+    def __init__(self, context: "Lifetime") -> None:
         self._context = context
         self._level = "info"
         self._stream: TextIO | None = None
@@ -74,7 +74,7 @@ class RunLogger:
             return
         at = datetime.now(UTC).isoformat(sep=" ", timespec="milliseconds")[:-6]
         pairs = "".join(f" {key}={value!r}" for key, value in values.items())
-        line = f"{at} [{level}] {message}{pairs}\n"
+        line = self._context.secrets.mask(f"{at} [{level}] {message}{pairs}\n")
         stream = self._stream or sys.stderr
         with suppress(OSError, ValueError, AttributeError):  # closed, or none: a job without a terminal
             stream.write(line)

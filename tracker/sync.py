@@ -97,9 +97,7 @@ class Context(Known, Inputs):
         """Mark a child (by its number) as the best, and those that still run as completed."""
         _done(self._context.update_child_iterations(best_run, commit_children, completed))
 
-    def log_iteration_results(
-        self, best: int, summary: list[list[Any]] | None, task: Mapping[str, Any] | None, commit: bool = False
-    ) -> None:
+    def log_iteration_results(self, best: int, summary: list[Any] | None, task: Mapping[str, Any] | None, commit: bool = False) -> None:
         """Mark iteration `best` (0 = none), and keep the table of all of them: `summary` is a header and a row for each.
 
         `task` is the best iteration as a dict, when it worked elsewhere and has told nothing here yet. The table is logged as the artifact
