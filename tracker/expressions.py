@@ -97,7 +97,7 @@ def compile_expression(text: str, what: str = "condition") -> Expression:
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        raise _error(what, text, start + max(1, min(error.offset or 1, len(source) + 1)), error.msg) from None
+        raise _error(what, text, start + max(1, min(error.offset or len(source) + 1, len(source) + 1)), error.msg) from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise _error(what, text, start + 1, str(error) or "it is nested too deeply") from None
     try:

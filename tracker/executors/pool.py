@@ -79,7 +79,8 @@ def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool) -> Jo
     """What another process needs to work on an iteration."""
     attrs = child.to_dict()
     kept = {name: value for name, value in spec.to_dict().items() if name not in PARENTS}
-    attrs["spec"] = {**kept, **{name: value for name, value in attrs["spec"].items() if name not in PARENTS}}
+    own = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
+    attrs["spec"] = {**kept, **own, "parameters": child.parameters}  # not masked: they go to our own process, and are written nowhere
     attrs.pop("status", None)
     return Job(attrs, handler, child.connection.target.uri, dict(child.secrets.items()), echo)
 

@@ -53,7 +53,7 @@ def parallel_coordinates(rows: Sequence[Row], selector: Selector | None = None, 
     if len(axes) > MAX_AXES:
         left_out.append(f"{len(axes) - MAX_AXES} axes are not drawn")
         axes = _chosen(axes, selector)
-    lines = [_line(row, axes, row.number == best) for row in sorted(drawn, key=lambda row: row.number == best)]
+    lines = [_line(row, axes, row.number == best) for row in sorted(drawn, key=lambda row: (row.number == best, row.number))]
     scales = [_scale(axis, LEFT + i * WIDTH, of_results) for i, (of_results, axis) in enumerate(axes)]
     aim = f"best: iteration {best} by {selector.direction}.{selector.result}" if best and selector else ""
     told = html.escape("; ".join(filter(None, [f"{len(rows)} iterations", aim, *left_out])))
