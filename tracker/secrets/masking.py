@@ -43,7 +43,7 @@ def spans(text: AnyStr, parts: Iterable[AnyStr], covered: int = 0) -> list[Span]
             at = text.find(part, at + 1)
     joined: list[Span] = []
     for start, end in sorted(found):
-        if joined and start <= joined[-1][1] and (start < joined[-1][1] or joined[-1] == (0, covered)):
+        if joined and start < joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
             joined.append((start, end))
@@ -80,7 +80,7 @@ class Held:
         pieces: list[bytes] = []
         at = beyond = 0
         for start, end in found:
-            if start >= cut:
+            if start >= cut and not (start == 0 and self._covered):
                 break
             pieces.append(text[at:start])
             if start or not self._covered:

@@ -139,7 +139,7 @@ class SecretsStore:
                 or (name == "state" and value in STATES)
             ):
                 continue
-            cleaned = self._clean(value)
+            cleaned = self.mask(value) if name in NAMES and isinstance(value, str) else self._clean(value)
             if cleaned is not value:
                 changes[name] = cleaned
         return msgspec.structs.replace(struct, **changes) if changes else struct
