@@ -9,15 +9,20 @@ from projections.runs import ABORTED, TERMINAL
 from tracker import ambient
 from tracker.connection import PROCESS, Connection
 from tracker.errors import Conflict, InvalidRequest, TrackerError
+from tracker.local_transport import Local
 from tracker.names import check_name, run_stream
 from tracker.preparing import DEFAULT_PROJECT
 
 
-async def abort_run(uid: str, project: str = "", iter: int = 0, reason: str = "", uri: str | os.PathLike[str] = "") -> None:  # noqa: A002
-    """Have a run, or one iteration of it, end as `aborted` with a reason; its job stops when it hears of it, siblings of an iteration go on.
-
-    Returns when it is recorded. Raises NotFound, and Conflict when the run has ended.
-    """
+async def abort_run(
+    uid: str,
+    project: str = "",
+    iter: int = 0,  # noqa: A002 - a public name
+    reason: str = "",
+    uri: str | os.PathLike[str] = "",
+) -> None:
+    """Have a run, or one iteration of it, end as `aborted` with a reason. Its job stops when it hears of it; siblings of an iteration go
+    on. Returns when it is recorded. Raises NotFound, and Conflict when the run has ended."""
     connection = PROCESS.connection(str(uri))
     known = ambient.current()
     project = check_name(project or (known.project if known is not None else DEFAULT_PROJECT), "project")
@@ -26,10 +31,16 @@ async def abort_run(uid: str, project: str = "", iter: int = 0, reason: str = ""
         raise InvalidRequest(f"an iteration is a number from 0 on, not {iter!r}", field="iter")
     reason = reason or "aborted by request"
     body = {"reason": reason, "iteration": iter}
-    if connection.local and not await asyncio.wrap_future(connection.writes()):
+    if connection.local and not await asyncio.wrap_future(PROCESS.portal.submit(_writes(connection))):
         await _leave_word(connection, project, uid, iter, reason)
     else:
         await asyncio.wrap_future(connection.ask("POST", f"/v1/projects/{project}/runs/{uid}/abort", body=body))
+
+
+async def _writes(connection: Connection) -> bool:
+    """Whether this process is the writer of its directory."""
+    transport = await connection.sender.ready(connection.settings.patience)
+    return isinstance(transport, Local) and transport.app.writable
 
 
 async def _leave_word(connection: Connection, project: str, uid: str, iteration: int, reason: str) -> None:

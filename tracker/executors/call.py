@@ -1,7 +1,7 @@
 """Calling a handler: what it is given, and what becomes of what it returns.
 
-The context is injected as the first parameter when that is named `context` or typed as one; coroutine functions get the async context, plain
-functions the sync one and a thread of their own. Other parameters come by their names from the run's parameters and inputs.
+The context is injected as the first parameter when that is named `context` or typed as one; coroutine functions get the async context,
+plain functions the sync one and a thread of their own. Other parameters come by their names from the run's parameters and inputs.
 """
 
 import inspect
@@ -100,7 +100,7 @@ def _value(
 ) -> Any:
     name = parameter.name
     if name not in inputs:
-        return values[name] if name in values else parameter.default
+        return values.get(name, parameter.default)
     context, reader = contexts
     if as_item(hint):  # the one that awaits, for a coroutine function
         return context.get_input(name, inputs[name])
@@ -118,7 +118,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The types of the parameters; as text, where they cannot be found."""
     while isinstance(function, partial):
         function = function.func
-    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+    target = function if inspect.isroutine(function) else getattr(type(function), "__call__", function)  # noqa: B004
     try:
         return typing.get_type_hints(target)
     except Exception:  # noqa: BLE001 - names that exist for the type checker only

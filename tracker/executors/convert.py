@@ -49,8 +49,8 @@ def _read(item: Any, name: str, module: str, kind: str) -> Any:
         case "ndarray":
             return item.as_df().to_numpy()
     raise InvalidRequest(
-        f"the input {name!r} is wanted as {kind}, which no input can be read as: take it as a DataItem, a DataFrame, an ndarray, str, bytes, "
-        "dict, list, int, float or Path",
+        f"the input {name!r} is wanted as {kind}, which no input can be read as: take it as a DataItem, a DataFrame, an ndarray, str, "
+        "bytes, dict, list, int, float or Path",
         field=name,
     )
 

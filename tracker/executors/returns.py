@@ -29,16 +29,17 @@ async def log_returned(context: Context, value: Any, hints: Sequence[Any]) -> No
     values = list(value) if isinstance(value, tuple) else [value]
     parsed = [parse_hint(hint) for hint in hints]
     if len(values) > len(parsed):
-        context.logger.warning(f"the handler returned {len(values)} values for {len(parsed)} hints: the last ones are not recorded")
+        context.logger.warning("the handler returned more values than there are hints; the last ones are not recorded", values=len(values))
     elif len(values) < len(parsed):
-        unmet = ", ".join(hint.key for hint in parsed[len(values) :])
-        context.logger.warning(f"the handler returned {len(values)} values for {len(parsed)} hints: there is nothing for {unmet}")
+        unmet = [hint.key for hint in parsed[len(values) :]]
+        context.logger.warning("the handler returned fewer values than there are hints", nothing_for=unmet)
     for hint, item in zip(parsed, values, strict=False):
         for key, part in _parts(hint.key, item, hint.unpack):
             try:
                 await _log(context, key, part, hint)
             except (TrackerError, TypeError, ValueError, OSError, AttributeError, ImportError) as error:
-                context.logger.warning(f"the returned value {key!r} is not recorded: {type(error).__name__}: {error}")
+                reason = f"{type(error).__name__}: {error}"
+                context.logger.warning("a returned value is not recorded", key=key, reason=reason)
 
 
 def _parts(key: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:

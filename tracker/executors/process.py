@@ -1,0 +1,149 @@
+"""A program in a process of its own: what it prints is passed on and recorded by us, so that nothing of it is lost when it dies.
+
+It leads a process group: when it has to stop, it and its children are told to end (TERM), and killed when they do not (KILL). What it
+wants to say to us as its result it writes into a pipe of its own.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from tracker.secrets.store import SecretsStore, StreamMasker
+
+CHUNK = 64 * 1024
+GRACE = 5.0  # seconds between TERM and KILL
+LEFT = 0.5  # seconds for what is still in the pipes of a process that has ended; its children may hold them open for ever
+MAX_REPLY = 64 * 1024 * 1024
+
+Write = Callable[[bytes, str], None]
+
+
+class Ended:
+    """How a process ended: its code as of subprocess (-9 = by signal 9), and what it said as its result."""
+
+    def __init__(self, code: int, reply: bytes) -> None:
+        self.code, self.reply = code, reply
+
+    @property
+    def cause(self) -> str:
+        """Why there is no result, for people."""
+        if self.code < 0:
+            with contextlib.suppress(ValueError):
+                return f"killed by {signal.Signals(-self.code).name}"
+            return f"killed by signal {-self.code}"
+        return f"the process exited with code {self.code}"
+
+
+async def run_process(
+    command: Callable[[int], Sequence[str]],
+    write: Write,
+    *,
+    secrets: SecretsStore,
+    echo: bool,
+    env: Mapping[str, str],
+    cwd: str = "",
+    given: bytes = b"",
+) -> Ended:
+    """Run a program to its end; cancelled, end it. Its command is made with the number of the pipe for its result; `given` is its stdin."""
+    reading, writing = os.pipe()
+    try:
+        process = await anyio.open_process(
+            list(command(writing)),
+            stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**env, "PYTHONUNBUFFERED": "1"},
+            cwd=cwd or None,
+            start_new_session=True,
+            pass_fds=(writing,),
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    reply = bytearray()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_collect, reading, reply)
+            tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, echo=echo))
+            tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, echo=echo))
+            if process.stdin is not None:
+                tasks.start_soon(_give, process.stdin, given)
+            try:
+                await process.wait()
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await _stop(process)
+                    await anyio.sleep(LEFT)
+                raise
+            tasks.cancel_scope.deadline = anyio.current_time() + LEFT
+    finally:
+        with contextlib.suppress(OSError):  # what it left running
+            os.killpg(process.pid, signal.SIGKILL)
+        os.close(reading)
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+    return Ended(process.returncode or 0, bytes(reply))
+
+
+async def _stop(process: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, number)
+        with anyio.move_on_after(GRACE):
+            await process.wait()
+            return
+
+
+async def _collect(reading: int, reply: bytearray) -> None:
+    os.set_blocking(reading, False)
+    while len(reply) < MAX_REPLY:
+        await anyio.wait_readable(reading)
+        try:
+            data = os.read(reading, CHUNK)
+        except BlockingIOError:
+            continue
+        if not data:
+            return
+        reply += data
+
+
+async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, *, echo: bool) -> None:
+    source = {1: "stdout", 2: "stderr"}[fd]
+    masker = StreamMasker(secrets)
+    try:
+        async for data in stream:
+            if echo:
+                await anyio.to_thread.run_sync(_print, data, fd)
+            if masked := masker.feed(data):
+                write(masked, source)
+    finally:
+        if rest := masker.feed(b"", last=True):
+            write(rest, source)
+
+
+def _print(data: bytes, fd: int) -> None:
+    stream = sys.stdout if fd == 1 else sys.stderr
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
+        stream.flush()
+        raw = getattr(stream, "buffer", None)
+        if raw is None:
+            stream.write(data.decode("utf-8", "replace"))
+        else:
+            raw.write(data)
+        stream.flush()
+
+
+async def _give(stdin: Any, given: bytes) -> None:
+    with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await stdin.send(given)
+        await stdin.aclose()

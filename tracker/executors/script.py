@@ -1,0 +1,88 @@
+"""A script as a handler: a program in a process of its own, to which its run is handed in the environment.
+
+`TRACKER_EXEC_CONFIG` holds the run, so `get_or_create_ctx` in the script is that run, under any name. The script records for itself; what
+it prints is recorded here. One that asks for no context is a run all the same: it fails with its exit code.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Any
+
+import anyio.to_thread
+
+from projections.runs import COMPLETED, TERMINAL
+from tracker.context import Context
+from tracker.errors import TrackerError
+from tracker.executors.process import Ended, run_process
+
+# what of a run's spec is the business of whoever runs it
+PARENTS = (
+    "notifications",
+    "state_thresholds",
+    "secret_sources",
+    "hyperparams",
+    "hyper_param_options",
+    "param_file",
+    "selector",
+    "strategy",
+)
+
+
+class Script:
+    """Calls a script for a run or an iteration. Goes to other processes."""
+
+    def __init__(self, path: str, *, echo: bool, cwd: str) -> None:
+        self.path, self.echo, self.cwd = path, echo, cwd
+
+    async def __call__(self, context: Context) -> None:
+        """Run it to its end; the context here takes what it came to, and records that it failed when it could not say so itself."""
+        env = {**os.environ, "TRACKER_URI": context.connection.target.uri, "TRACKER_EXEC_CONFIG": json.dumps(handed(context))}
+        env["TRACKER_EXEC_CONSOLE"] = "recorded"
+        env.pop("TRACKER_EXEC_SECRETS", None)
+        if secrets := dict(context.secrets.items()):
+            env["TRACKER_EXEC_SECRETS"] = json.dumps(secrets)
+        command = [sys.executable, self.path]
+        ended = await run_process(lambda _: command, context.record_console, secrets=context.secrets, echo=self.echo, env=env, cwd=self.cwd)
+        await self._conclude(context, ended)
+
+    async def _conclude(self, context: Context, ended: Ended) -> None:
+        if ended.code < 0:
+            await deliver_left(context)
+        status = await _found(context)
+        state = status.get("state", "")
+        if state not in TERMINAL:  # it left the word to us
+            status.pop("state", None)
+        if state != COMPLETED or ended.code == 0:
+            context.absorb(status)
+        if ended.code and context.alive:
+            context.set_state(error=ended.cause, commit=False)
+
+
+def handed(context: Context) -> dict[str, Any]:
+    """The run as the process that works on it gets it."""
+    attrs = context.to_dict()
+    attrs["spec"] = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
+    attrs.pop("status", None)
+    return attrs
+
+
+async def deliver_left(context: Context) -> None:
+    """Bring what a process left behind that died to the target, if that answers."""
+    connection = context.connection
+    await anyio.to_thread.run_sync(connection.settle, connection.settings.patience)
+
+
+async def _found(context: Context) -> dict[str, Any]:
+    """What the target knows of the run; nothing, when it does not answer."""
+    uid = context.uid.removesuffix(f"-{context.iteration}") if context.iteration else context.uid
+    params = {"iteration": str(context.iteration)} if context.iteration else {}
+    try:
+        asked = context.connection.ask("GET", f"/v1/projects/{context.project}/runs/{uid}", params)
+        run = await asyncio.wrap_future(asked)
+    except (TrackerError, TimeoutError, OSError) as error:
+        what = str(error) or type(error).__name__
+        context.connection.recorder.complaints.say("script", f"it is not known what the script recorded ({what})")
+        return {}
+    return {name: run[name] for name in ("state", "error", "results") if run.get(name)}
