@@ -10,18 +10,21 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from anyio.streams.memory import MemoryObjectSendStream
 
 from events.durable import sync_directory
 from tracker.errors import DigestMismatch, NotFound, TooLarge
 from tracker.names import check_digest
 
 CHUNK = 256 * 1024
+AHEAD = 8  # chunks that may wait for their writing
+LEAVE = 16 * 1024 * 1024  # bytes that are sent to the disk at once
 
 
 class Blobs:
@@ -47,10 +50,7 @@ class Blobs:
         with anyio.CancelScope(shield=True):  # whoever leaves at this moment must not leave an open file behind
             draft = await anyio.to_thread.run_sync(Draft, self._path / "tmp")
         try:
-            async for chunk in chunks:
-                if draft.size + len(chunk) > limit:
-                    raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
-                await anyio.to_thread.run_sync(draft.write, chunk)
+            await _fill(draft, chunks, limit)
             if draft.digest != digest:
                 raise DigestMismatch(f"the bytes have sha256 {draft.digest}, not {digest}: nothing was kept", found=draft.digest)
             await anyio.to_thread.run_sync(draft.finish, target)
@@ -118,6 +118,47 @@ class Blobs:
             raise NotFound(f"there is no blob {file.name}") from None
 
 
+async def _fill(draft: "Draft", chunks: AsyncIterable[bytes], limit: int) -> None:
+    """Write what comes, while more is coming: a thread hashes and writes all that there is, and who receives is at most `AHEAD` chunks
+    before it."""
+    send, receive = anyio.create_memory_object_stream[bytes](AHEAD)
+    failures: list[BaseException] = []
+
+    async def write() -> None:
+        with receive:
+            async for chunk in receive:
+                waiting = [chunk]
+                with suppress(anyio.WouldBlock, anyio.EndOfStream):
+                    while True:
+                        waiting.append(receive.receive_nowait())
+                try:
+                    await anyio.to_thread.run_sync(draft.write_all, waiting)
+                except OSError as error:  # who receives hears of it by the closed stream
+                    failures.append(error)
+                    return
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write)
+        with send:
+            try:
+                await _receive(chunks, send, limit)
+            except anyio.BrokenResourceError:
+                pass  # the writer failed, and said so
+            except Exception as error:  # noqa: BLE001 - raised below, as itself and not in a group
+                failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+async def _receive(chunks: AsyncIterable[bytes], send: MemoryObjectSendStream[bytes], limit: int) -> None:
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
+        await send.send(chunk)
+
+
 class Draft:
     """A temporary file on its way to a name, hashed as it grows. It is locked while its writer lives, which tells it from what the dead
     left."""
@@ -125,7 +166,13 @@ class Draft:
     def __init__(self, directory: Path) -> None:
         self._descriptor, self._path = _locked_draft(directory)
         self._hash = hashlib.sha256()
+        self._leaving = 0  # so much is on its way to the disk
         self.size = 0
+
+    @property
+    def path(self) -> Path:
+        """Where it is while it has no other name."""
+        return self._path
 
     @property
     def digest(self) -> str:
@@ -139,6 +186,19 @@ class Draft:
         self.size += len(view)
         while view:
             view = view[os.write(self._descriptor, view) :]
+        if self.size - self._leaving >= LEAVE:
+            self._let_go()
+
+    def write_all(self, chunks: Iterable[bytes]) -> None:
+        """Append them one after the other."""
+        for chunk in chunks:
+            self.write(chunk)
+
+    def _let_go(self) -> None:
+        """Have the system begin to write to the disk what it only has in memory: then little is left to wait for in the end."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, self._leaving, self.size - self._leaving, os.POSIX_FADV_DONTNEED)
+        self._leaving = self.size
 
     def finish(self, target: Path) -> None:
         """Give the file its name, durably. An equal file that is there already stays."""
