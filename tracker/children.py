@@ -17,7 +17,7 @@ import msgspec
 from events.codec import AnyEvent
 from events.types import ArtifactLogged, BestIterationMarked, IterationStarted, ResultLogged, StateChanged
 from projections.runs import RUNNING
-from tracker.artifact import Artifact
+from tracker.artifacts.view import from_view
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.known import Memory
@@ -88,7 +88,8 @@ class Children(Lifetime):
                 {**view, "type": "artifact.logged", "time": time.time_ns(), "iteration": self._iteration}, ArtifactLogged
             )
             memory.logged[event.key] = event
-            memory.artifacts[event.key] = msgspec.convert(view, Artifact)
+            own = {"project": self._project, "uid": self._uid, "iteration": self._iteration}
+            memory.artifacts[event.key] = from_view({**view, **own})
         memory.host = str(status.get("host") or memory.host)
         memory.updated_at = time.time_ns()
         state, error = str(status.get("state") or memory.state), str(status.get("error") or "")

@@ -1,15 +1,27 @@
-"""What a context keeps of what its run made: artifacts, with their bytes."""
+"""What a context keeps of what its run made: artifacts, with their bytes.
+
+Bytes are hashed and kept in worker threads, and only then the event that names them is recorded: a version is never half there. Logging a
+key again makes a new version; what is said about a version may be changed by `update_artifact`, its bytes may not.
+"""
 
 import os
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio.to_thread
-import msgspec
 
-from events.types import ArtifactLogged
-from tracker.artifact import Artifact, log
+from events.types import ArtifactLogged, ArtifactTagged, ArtifactUpdated
+from tracker.artifacts.artifact import Artifact
+from tracker.artifacts.dataset import DatasetArtifact
+from tracker.artifacts.keeping import Producer, check_words, log
+from tracker.artifacts.model import ModelArtifact
+from tracker.artifacts.wording import artifact_of, dataset_of, model_of
+from tracker.errors import InvalidRequest
 from tracker.recording import Recording
+
+A = TypeVar("A", bound=Artifact)
 
 
 class Outputs(Recording):
@@ -31,18 +43,193 @@ class Outputs(Recording):
         db_key: str | bool | None = None,
         **kwargs: Any,
     ) -> Artifact:
-        """Keep bytes (`body`: text, bytes, an open binary file; or the file at `local_path`) as a new version of an artifact.
+        """Keep a new version of an artifact: `body` (text, bytes, an open binary file), or the file or directory at `local_path`.
 
-        `item` is its key, or an `Artifact`. `tag` names the version. With `target_path`, an absolute path or URL, or `upload=False`, only
-        the place is recorded, no bytes are kept. `artifact_path` and `db_key` are kept beside it for those who look it up so.
+        `item` is its key, or an artifact object of any class. `tag` names the version. `artifact_path` is a place of your own that gets the
+        bytes, too ("+/x": below `out_path`; {{run.uid}} and {{project}} are filled in). `target_path`, an absolute path or URL, is recorded
+        as the place of the bytes, which are put there only with `upload=True`; `upload=False` only records where `local_path` is. In the
+        project it is registered as `db_key` (None: its key; False: not at all). Raises InvalidRequest, Conflict.
         """
-        source = local_path or src_path
-        described = {"artifact_path": artifact_path, "db_key": db_key, "viewer": viewer, "format": format, "tag": tag, "labels": labels}
+        said = {"tag": tag, "viewer": viewer, "target_path": target_path, "labels": labels, "format": format, "db_key": db_key, **kwargs}
+        source = local_path if local_path is not None else src_path
+        return await self._keep(lambda: artifact_of(item, body, source, said), artifact_path, upload)
 
-        def work() -> tuple[Artifact, ArtifactLogged]:
-            return log(self.connection, item, body, source, target_path, upload, {**kwargs, **described})
+    async def log_dataset(
+        self,
+        key: str | DatasetArtifact,
+        df: Any = None,
+        tag: str = "",
+        local_path: str | os.PathLike[str] | None = None,
+        artifact_path: str | None = None,
+        upload: bool | None = True,
+        labels: Mapping[str, str] | None = None,
+        format: str = "",
+        preview: int | None = None,
+        stats: bool | None = None,
+        db_key: str | bool | None = None,
+        target_path: str = "",
+        extra_data: Mapping[str, Any] | None = None,
+        label_column: str | None = None,
+        **kwargs: Any,
+    ) -> DatasetArtifact:
+        """Keep a frame (pandas, polars, pyarrow, whatever narwhals takes) as a new version of a dataset, in parquet or csv.
+
+        `format` is parquet when neither it nor the suffix of `local_path` or `target_path` says otherwise. A file at `local_path`, when
+        there is one, is kept instead of `df`. `preview` rows (20) travel with it, and `stats` of its columns (None: when it is small).
+        `extra_data` are links: paths, URLs, artifacts, or bytes, which are kept. Without `upload` the frame is only described. The rest
+        is as in `log_artifact`. Raises InvalidRequest for what is no frame, cannot be written, or has no `label_column`.
+        """
+        said: dict[str, Any] = {
+            "tag": tag,
+            "local_path": local_path,
+            "target_path": target_path,
+            "labels": labels,
+            "format": format,
+            "db_key": db_key,
+        }
+        said |= {"preview": preview, "stats": stats, "label_column": label_column, "extra_data": extra_data, **kwargs}
+
+        def make() -> DatasetArtifact:
+            return dataset_of(key, df, said)
+
+        artifact = await anyio.to_thread.run_sync(make)
+        await self._keep_extras(artifact, artifact_path)
+        elsewhere = "://" in str(artifact.local_path)  # and stays there
+        return await self._keep(lambda: artifact, artifact_path, None if elsewhere else bool(upload))
+
+    async def log_model(
+        self,
+        key: str | ModelArtifact,
+        body: Any = None,
+        framework: str = "",
+        tag: str = "",
+        model_dir: str | os.PathLike[str] | None = None,
+        model_file: str | os.PathLike[str] | None = None,
+        algorithm: str | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        artifact_path: str | None = None,
+        upload: bool | None = True,
+        labels: Mapping[str, str] | None = None,
+        inputs: Sequence[Any] | None = None,
+        outputs: Sequence[Any] | None = None,
+        feature_vector: str | None = None,
+        feature_weights: Sequence[Any] | None = None,
+        training_set: Any = None,
+        label_column: str | Sequence[str] | None = None,
+        extra_data: Mapping[str, Any] | None = None,
+        db_key: str | bool | None = None,
+        **kwargs: Any,
+    ) -> ModelArtifact:
+        """Keep a new version of a model: `body` under the name `model_file`, that file (of `model_dir`), or all of `model_dir`.
+
+        `model_file` may be a URL, which is recorded. `framework` becomes a label, too. `inputs` and `outputs` are features (names, dicts
+        with a name, objects with to_dict), or come from `training_set`, a frame, with its `label_column`, and `feature_stats` with them.
+        `extra_data` are bytes (kept beside the model), names in `model_dir` (kept), absolute paths, URLs or artifacts (recorded). The rest
+        is as in `log_artifact`. Raises InvalidRequest.
+        """
+        said: dict[str, Any] = {
+            "framework": framework,
+            "tag": tag,
+            "model_dir": model_dir,
+            "model_file": model_file,
+            "algorithm": algorithm,
+        }
+        said |= {"metrics": metrics, "parameters": parameters, "labels": labels, "inputs": inputs, "outputs": outputs, "db_key": db_key}
+        said |= {"feature_vector": feature_vector, "feature_weights": feature_weights, "extra_data": extra_data, **kwargs}
+        return await self._keep(lambda: model_of(key, body, said, training_set, label_column), artifact_path, bool(upload))
+
+    async def update_artifact(self, artifact_object: Artifact) -> Artifact:
+        """Record what was changed about an artifact that was logged here: labels, viewer, format, spec, tag. With other bytes than before
+        it becomes a new version. Raises InvalidRequest when nothing was logged here under its key."""
+        given: Any = artifact_object
+        logged = self.memory.logged.get(given.key) if isinstance(given, Artifact) else None
+        if logged is None:
+            what = given.key if isinstance(given, Artifact) else type(given).__name__
+            raise InvalidRequest(
+                f"update_artifact takes an artifact that was logged here; {what!r} was not: log it", field="artifact_object"
+            )
+        event = await anyio.to_thread.run_sync(_renewed, self._producer(), artifact_object, logged)
+        if event is not None:
+            self.record(event)
+        else:
+            self.record(*_changes(artifact_object, logged))
+        self._remember(artifact_object)
+        await self._reply
+        return artifact_object
+
+    async def _keep(self, make: Callable[[], A], artifact_path: str | None, upload: bool | None) -> A:
+        producer = self._producer()
+
+        def work() -> tuple[A, ArtifactLogged]:
+            artifact = make()
+            return artifact, log(producer, artifact, artifact_path, upload)
 
         artifact, event = await anyio.to_thread.run_sync(work)
-        self.memory.artifacts[artifact.key] = artifact
-        self.record(msgspec.structs.replace(event, iteration=self._iteration))
+        self.record(event)
+        self._remember(artifact)
+        await self._reply
         return artifact
+
+    async def _keep_extras(self, artifact: DatasetArtifact, artifact_path: str | None) -> None:
+        """Keep the bytes that are linked with a dataset as artifacts of the run; the links are in its `extra_data`."""
+        links = dict(artifact.extra_data)
+        for name, value in artifact.extras.items():
+            if isinstance(value, Artifact):
+                if not value.uri:
+                    raise InvalidRequest(f"extra_data {name!r} is an artifact that was not logged", field="extra_data")
+                links[str(name)] = value.uri
+            elif isinstance(value, (bytes, bytearray, memoryview)):
+                links[str(name)] = (
+                    await self.log_artifact(f"{artifact.key}_{name}", body=value, artifact_path=artifact_path, db_key=False)
+                ).uri
+            elif isinstance(value, (str, Path)):
+                links[str(name)] = str(value)
+            else:
+                message = f"extra_data {name!r} is a path, a URL, bytes or an artifact, not {type(value).__name__}"
+                raise InvalidRequest(message, field="extra_data")
+        if links:
+            artifact.extra_data = links
+
+    def _remember(self, artifact: Artifact) -> None:
+        from tracker.dataitem.aio_item import DataItem
+        from tracker.dataitem.item import DataItem as Blocking
+
+        connection = self.connection
+        artifact.opener = lambda logged: DataItem(Blocking(logged.uri, logged.key, connection=connection))
+        self.memory.artifacts[artifact.key] = artifact.released()
+
+    def _producer(self) -> Producer:
+        from tracker.artifacts.outside import put
+
+        connection, secrets = self.connection, self.secrets
+        return Producer(
+            connection=connection,
+            project=self._project,
+            uid=self._uid,
+            iteration=self._iteration,
+            out_path=self.out_path,
+            put=lambda path, url, exact: put(path, url, exact, connection=connection, secrets=secrets),
+        )
+
+
+def _renewed(producer: Producer, artifact: Artifact, logged: ArtifactLogged) -> ArtifactLogged | None:
+    """The event of a new version, when the artifact has other content, or is at another place, than what was logged."""
+    check_words(artifact)
+    if not artifact.has_content() and artifact.place == logged.uri:
+        return None
+    event = log(producer, artifact)
+    return None if (event.digest, event.uri) == (logged.digest, logged.uri) else event
+
+
+def _changes(artifact: Artifact, logged: ArtifactLogged) -> list[ArtifactUpdated | ArtifactTagged]:
+    """What is said otherwise now."""
+    now, iteration = time.time_ns(), logged.iteration
+    known = {"format": logged.format, "viewer": logged.viewer, "labels": logged.labels, "spec": logged.spec}
+    said = {name: getattr(artifact, name) for name, value in known.items() if getattr(artifact, name) != value}
+    found: list[ArtifactUpdated | ArtifactTagged] = []
+    if said:
+        found.append(ArtifactUpdated(time=now, iteration=iteration, key=artifact.key, **said))
+    if artifact.tag and artifact.tag != logged.tag_name:
+        found.append(ArtifactTagged(time=now, iteration=iteration, key=artifact.key, name=artifact.tag))
+    return found

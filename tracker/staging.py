@@ -1,10 +1,13 @@
-"""The bytes of an artifact, from the job to where they wait or stay: hashed while they are copied, never whole in memory.
+"""The bytes of an artifact, from the job to where they wait or stay: hashed while they are written, never whole in memory.
 
 For a data directory they go straight among its blobs. For a server they are staged beside the journal under their sha256 and uploaded by
 the sender before the event that names them. Either way they are on disk, under their digest, before the event is recorded.
 """
 
 import io
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,41 +19,94 @@ from tracker.journal import make_private
 
 CHUNK = 1024 * 1024
 
+Step = Callable[[int], None]  # is told of every so many bytes
+Copy = Callable[[Path, str], None]  # is given the written file and its digest, before they are kept
 
-def open_content(body: Any, local_path: Path | None) -> BinaryIO:
-    """The content as a binary file: text, bytes, an open binary file, or the file at `local_path`. Raises InvalidRequest."""
+
+def _silent(_bytes: int) -> None:
+    pass
+
+
+def open_content(body: Any) -> BinaryIO:
+    """The content as a binary file: text, bytes, or an open binary file. Raises InvalidRequest."""
     if isinstance(body, str):
-        return io.BytesIO(body.encode())
+        try:
+            return io.BytesIO(body.encode())
+        except UnicodeEncodeError:
+            raise InvalidRequest("an artifact's text holds half a surrogate pair, which is not Unicode", field="body") from None
     if isinstance(body, (bytes, bytearray, memoryview)):
         return io.BytesIO(body)
-    if body is not None:
-        if callable(getattr(body, "read", None)):
-            return body  # type: ignore[no-any-return]
-        raise InvalidRequest(f"an artifact's body is text, bytes or an open binary file, not {type(body).__name__}", field="body")
-    assert local_path is not None
-    if local_path.is_dir():
-        raise InvalidRequest(f"{local_path} is a directory: log its files one by one", field="local_path")
+    if callable(getattr(body, "read", None)):
+        return body  # type: ignore[no-any-return]
+    raise InvalidRequest(f"an artifact's body is text, bytes or an open binary file, not {type(body).__name__}", field="body")
+
+
+def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
+    """A regular file to be read. Anything else at this path, or nothing, or no leave to read it, raises InvalidRequest."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)  # a pipe without a writer must not hold us
     try:
-        return local_path.open("rb")
-    except OSError as error:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
         raise InvalidRequest(f"the artifact's file cannot be read: {error}", field="local_path") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InvalidRequest(f"{path} is no regular file: only files and directories can be kept", field="local_path")
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def keep(connection: Connection, content: BinaryIO) -> tuple[str, int]:
+class Sheet(io.RawIOBase):
+    """A draft as a file that libraries can write: forward only."""
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self._draft = draft
+
+    def writable(self) -> bool:
+        """See RawIOBase."""
+        return True
+
+    def tell(self) -> int:
+        """See RawIOBase."""
+        return self._draft.size
+
+    def write(self, data: Any) -> int:
+        """See RawIOBase."""
+        view = memoryview(data).cast("B")
+        self._draft.write(view)  # type: ignore[arg-type]
+        return len(view)
+
+
+def keep(connection: Connection, content: BinaryIO, *, step: Step = _silent, copy: Copy | None = None) -> tuple[str, int]:
     """Copy the content to where it waits or stays; returns its sha256 and size. Blocks: for worker threads. Raises OSError."""
+
+    def write(file: Any) -> None:
+        while chunk := content.read(CHUNK):
+            if not isinstance(chunk, bytes):
+                raise InvalidRequest("the artifact's file was opened as text: open it with mode 'rb'", field="body")
+            file.write(chunk)
+            step(len(chunk))
+
+    return keep_written(connection, write, copy=copy)
+
+
+def keep_written(connection: Connection, write: Callable[[Any], object], *, copy: Copy | None = None) -> tuple[str, int]:
+    """Keep what `write` writes into the file it is given; returns its sha256 and size. Blocks: for worker threads. Raises OSError."""
     drafts = connection.target.path / "blobs" / "tmp" if connection.local else staging(connection.recorder.directory) / "tmp"
     make_private(drafts)
     draft = Draft(drafts)
     try:
-        while chunk := content.read(CHUNK):
-            if not isinstance(chunk, bytes):
-                raise InvalidRequest("the artifact's file was opened as text: open it with mode 'rb'", field="body")
-            draft.write(chunk)
-        if connection.local:
-            home = drafts.parent / draft.digest[:2] / draft.digest
-        else:
-            home = staged_path(connection.recorder.directory, connection.recorder.uri, draft.digest)
-        draft.finish(home)
+        write(Sheet(draft))
+        digest = draft.digest
+        if copy is not None:
+            copy(draft.path, digest)
+        draft.finish(home_of(connection, digest))
     finally:
         draft.discard()
-    return draft.digest, draft.size
+    return digest, draft.size
+
+
+def home_of(connection: Connection, digest: str) -> Path:
+    """Where bytes that were kept are: for good, or until they are uploaded."""
+    if connection.local:
+        return connection.target.path / "blobs" / digest[:2] / digest
+    return staged_path(connection.recorder.directory, connection.recorder.uri, digest)
