@@ -49,9 +49,9 @@ class Inputs(Outputs):
         """The artifact with a store:// name. Raises NotFound when it does not resolve."""
         from tracker.artifacts.view import from_view
 
-        parse_store_uri(check_url(url))
+        parse_store_uri(check_url(url))  # nothing else is a resource
         item = await self.get_dataitem(url, secrets).resolve()
-        return from_view(item.blocking.view)
+        return from_view(item.blocking.view, lambda _artifact: item)
 
     async def get_project_param(self, key: str, default: Any = None) -> Any:
         """A parameter of the project, or the default; the project is asked for once."""
@@ -79,8 +79,11 @@ class Inputs(Outputs):
     def blocking_dataitem(self, url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> blocking.DataItem:
         """`get_dataitem`, for code that waits."""
         text = check_url(url)
+        credentials = Credentials(secrets, self.secrets)
+        if secrets:
+            self.secrets.hide(credentials.hidden)
         key = parse_store_uri(text).key if is_store_uri(text) else ""
-        return self._item(text, "", Credentials(secrets, self.secrets), key)
+        return self._item(text, "", credentials, key)
 
     def _item_of(self, key: str) -> blocking.DataItem:
         url = self.memory.inputs[key]

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracker.dataitem.item import DataItem
+from tracker.dataitem.store_uri import parse_store_uri
+from tracker.dataitem.urls import check_url
 from tracker.sync_outputs import Outputs, wait
 
 
@@ -26,7 +28,11 @@ class Inputs(Outputs):
 
     def get_store_resource(self, url: str, secrets: Mapping[str, Any] | None = None) -> Any:
         """The artifact with a store:// name. Raises NotFound when it does not resolve."""
-        return wait(self._context.get_store_resource(url, secrets))
+        from tracker.artifacts.view import from_view
+
+        parse_store_uri(check_url(url))  # nothing else is a resource
+        item = self._context.blocking_dataitem(url, secrets).resolve()
+        return from_view(item.view, lambda _artifact: item)
 
     def get_project_param(self, key: str, default: Any = None) -> Any:
         """A parameter of the project, or the default; the project is asked for once."""

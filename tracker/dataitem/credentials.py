@@ -4,6 +4,7 @@ First in the secrets given with the call, then in the run's secrets, which end w
 given as FSSPEC_<SCHEME>_<OPTION>, which is fsspec's own spelling of them. The values are held, never shown.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,8 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "gcs": _GOOGLE,
 }
 
+_PLAIN = re.compile(r"REGION|PROFILE|ENDPOINT|PROJECT|ACCOUNT_NAME")  # given with secrets, and none
+
 
 class Credentials:
     """Options of file systems, from secrets."""
@@ -56,9 +59,14 @@ class Credentials:
         """The value of a name."""
         return self._given.get(name) or self._store.get(name)
 
+    @property
+    def hidden(self) -> dict[str, str]:
+        """What was given, and must not be seen."""
+        return {name: value for name, value in self._given.items() if not _PLAIN.search(name.upper())}
+
     def mask(self, text: str) -> str:
         """The text without any value."""
-        for value in sorted(self._given.values(), key=len, reverse=True):
+        for value in sorted(self.hidden.values(), key=len, reverse=True):
             text = text.replace(value, "***") if len(value) >= 4 else text
         return self._store.mask(text)
 

@@ -6,8 +6,10 @@ Nothing of a file system is kept between calls (fsspec keeps instances by their 
 """
 
 import errno
+import io
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,7 @@ from tracker.errors import InvalidRequest, TrackerError
 
 CHUNK = 4 * 1024 * 1024
 _WITH_DIRECTORIES = frozenset({"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs", "arrow_hdfs"})
+_WEB = frozenset({"http", "https"})
 
 
 class Stat(msgspec.Struct, frozen=True):
@@ -53,17 +56,23 @@ class Place:
 
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` up to but without `end`, in pieces of at most 4 MiB."""
-        with self._telling(), self.open("rb") as file:
-            _skip(file, start)
-            left = CHUNK if end is None else end - start
-            while left > 0 and (data := file.read(min(CHUNK, left))):
-                left -= len(data) if end is not None else 0
-                yield data
+        with self._telling():
+            system, path = self._reach()
+            whole = start == 0 and end is None
+            with _open_web(system, path, whole) if self.kind in _WEB else system.open(path, "rb", cache_type="none") as file:
+                _skip(file, start)
+                left = CHUNK if end is None else end - start
+                while left > 0 and (data := file.read(min(CHUNK, left))):
+                    left -= len(data) if end is not None else 0
+                    yield data
 
     def open(self, mode: str = "rb", **options: Any) -> IO[Any]:
         """An open file; parent directories are made for writing. `options` are encoding, errors and newline of text."""
         with self._telling(mode):
             system, path = self._reach()
+            if self.kind in _WEB and mode in ("r", "rt", "rb"):
+                file = _seekable(_open_web(system, path, whole=False))
+                return file if mode == "rb" else io.TextIOWrapper(file, **options)
             if "r" not in mode:
                 self._make_parents(system, path)
                 return system.open(path, mode, **options)  # type: ignore[no-any-return]
@@ -102,7 +111,7 @@ class Place:
         with self._telling("delete"):
             system, path = self._reach()
             system.invalidate_cache()
-            if system.isdir(path) and not recursive:
+            if system.info(path).get("type") == "directory" and not recursive:
                 raise IsADirectoryError(errno.EISDIR, "this is a directory: delete(recursive=True) removes all that is in it", self.url)
             system.rm(path, recursive=recursive)
 
@@ -142,20 +151,33 @@ class Place:
         except NotImplementedError as error:
             raise InvalidRequest(f"{shown(self.url)} cannot be written: {self.kind} is for reading", field="url") from error
         except OSError as error:
-            raise _told(error, shown(self.url), self._credentials.mask(str(error)), mode) from error
+            raise _told(error, shown(self.url), self._credentials.mask(_words(error)), mode) from error
         except Exception as error:  # the libraries behind the schemes have errors of their own
-            text = self._credentials.mask(f"{type(error).__name__}: {error}").replace(self.url, shown(self.url))
+            text = self._credentials.mask(f"{type(error).__name__}: {_words(error)}").replace(self.url, shown(self.url))
             raise OSError(f"{shown(self.url)}: {text}") from error
 
 
 def _told(error: OSError, url: str, text: str, mode: str) -> OSError:
     if error.filename == url:
         return error
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not text:
         return FileNotFoundError(errno.ENOENT, "there is no such file" if "r" in mode else "there is no such place", url)
     if error.errno is not None and type(error) in (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, OSError):
         return type(error)(error.errno, error.strerror or text, url)
     return OSError(f"{url}: {text or type(error).__name__}")
+
+
+def _words(error: BaseException) -> str:
+    """What happened, without the URL that some libraries repeat; "" for nothing but an absence."""
+    cause = error
+    if isinstance(error, FileNotFoundError):  # fsspec's word for everything that keeps a web server from telling a size
+        if error.__cause__ is None or not type(error.__cause__).__module__.startswith("aiohttp"):
+            return ""
+        cause = error.__cause__
+    status = getattr(cause, "status", None)
+    if isinstance(status, int):
+        return "" if status in (404, 410) else f"{status} {getattr(cause, 'message', '')}"
+    return str(getattr(cause, "os_error", cause))
 
 
 def _size(info: dict[str, Any]) -> int | None:
@@ -190,6 +212,33 @@ def _skip(file: IO[bytes], start: int) -> None:
     except (ValueError, OSError, NotImplementedError):
         while start > 0 and (data := file.read(min(CHUNK, start))):
             start -= len(data)
+
+
+def _open_web(system: Any, path: str, whole: bool) -> Any:
+    """A file of a web server: one that can be sought in, where the server gives parts of it; else its bytes as they come. That it does,
+    only its answer to a request for the last byte tells."""
+    if not whole:
+        info = system.info(path)
+        size = info.get("size") or 0
+        if size and info.get("partial", True):
+            file = system.open(path, "rb", size=size, cache_type="none")
+            with suppress(ValueError):
+                file.seek(size - 1)
+                if file.read(1):
+                    file.seek(0)
+                    return file
+    return system.open(path, "rb", block_size=0)
+
+
+def _seekable(file: Any) -> Any:
+    """The file, or a copy of it on the disk, which goes when it is closed."""
+    if file.seekable():
+        return file
+    with file:
+        copy = tempfile.SpooledTemporaryFile(CHUNK)  # noqa: SIM115 - the caller closes it
+        shutil.copyfileobj(file, copy, CHUNK)
+        copy.seek(0)
+        return copy
 
 
 def _give_up(file: Any) -> None:

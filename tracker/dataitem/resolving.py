@@ -61,20 +61,12 @@ def in_portal(work: Coroutine[Any, Any, T]) -> T:
 
 def resolve(connection: Connection, uri: StoreUri) -> tuple[Stored, dict[str, Any]]:
     """The version, and the view it was made of. Blocks. Raises NotFound when the name does not resolve."""
-    base = f"/v1/projects/{uri.project}"
-    key = quote(uri.key, safe="")
     asked = {"tag": uri.tag, "uid": uri.uid, "iteration": "" if uri.iteration is None else str(uri.iteration)}
     params = {name: value for name, value in asked.items() if value}
     try:
-        view = _asked(connection, f"{base}/artifacts/{key}", params)
+        view = _asked(connection, f"/v1/projects/{uri.project}/artifacts/{quote(uri.key, safe='')}", params)
     except NotFound as error:
-        if not uri.uid:
-            raise _unresolved(uri, error) from error
-        params.pop("uid")
-        try:  # not registered in the project, but kept with its run
-            view = _asked(connection, f"{base}/runs/{uri.uid}/artifacts/{key}", params)
-        except NotFound as error:
-            raise _unresolved(uri, error) from error
+        raise NotFound(f"{uri} does not resolve: {error}", uri=str(uri)) from error
     return _checked(uri, msgspec.convert(view, Stored, strict=False)), view
 
 
@@ -97,7 +89,3 @@ def _checked(uri: StoreUri, stored: Stored) -> Stored:
     if uri.digest and not stored.digest.startswith(uri.digest):
         raise NotFound(f"{uri} does not resolve: the bytes of {stored.name} have the digest {stored.digest[:16] or 'of no content'}")
     return stored
-
-
-def _unresolved(uri: StoreUri, error: NotFound) -> NotFound:
-    return NotFound(f"{uri} does not resolve: {error}", uri=str(uri))
