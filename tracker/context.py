@@ -136,9 +136,8 @@ class Context(Children):
     async def commit(self, message: str = "", completed: bool = False) -> bool:
         """Declare the run good so far, with a message, or `completed`; then wait until all that was recorded is stored at the target.
         False when the target does not answer in ten seconds (at once, when it is known to be away): the journal has it all."""
-        if message:
-            self.memory.message = text_of(message)
-        self.record(RunCommitted(time=time.time_ns(), iteration=self._iteration, message=text_of(message)))
+        self.memory.message = text_of(message) or self.memory.message  # a commit without one takes none back
+        self.record(RunCommitted(time=time.time_ns(), iteration=self._iteration, message=self.memory.message))
         if completed:
             for child in self.children:
                 child._complete()

@@ -18,7 +18,6 @@ from events.types import (
     AttemptEnded,
     AttemptStarted,
     ConsoleWritten,
-    HostSet,
     LabelSet,
     ParameterSet,
     RunCreated,
@@ -62,6 +61,7 @@ class Lifetime(Inputs):
             self.secrets = parent.secrets
         self.on_state: list[Callable[[Context, str, str], None]] = []
         self._parent, self._remote = parent, remote
+        self.console_kept = False  # by whoever started this process
         self._attempt = ""
         self._parent_run = ""  # uid of the run this one is nested in
         self._capture: Capture | None = None
@@ -91,7 +91,7 @@ class Lifetime(Inputs):
     @property
     def captured(self) -> bool:
         """Whether what the process prints is recorded as the console of this run."""
-        return self._parent.captured if self._parent else self._capture is not None
+        return self._parent.captured if self._parent else self.console_kept or self._capture is not None
 
     def set_state(self, execution_state: str | None = None, error: str | None = None, commit: bool = True) -> Recorded:
         """Go to a state, or with `error` to the state error. An error is not undone by another state."""
@@ -135,10 +135,10 @@ class Lifetime(Inputs):
                         spec=self._spec(),
                     )
                 )
-            if memory.host:
-                self.record(HostSet(time=time.time_ns(), iteration=self._iteration, host=memory.host))
             if not self._remote:
                 self.start(capture=self._capturing)
+            elif memory.host:
+                self.set_hostname(memory.host)
             self._first = None
 
     def _spec(self) -> dict[str, Any]:
@@ -151,6 +151,8 @@ class Lifetime(Inputs):
         self._attempt = new_id()
         self.memory.started_at = time.time_ns()
         self.record(AttemptStarted(time=self.memory.started_at, iteration=self._iteration, attempt=self._attempt, facts=gather()))
+        if self.memory.host:  # said beforehand; the attempt's own host is a fact of it
+            self.set_hostname(self.memory.host)
         self.connection.recorder.runs[self._project, self._uid] = self.end_with_process
         ambient.enter(self)
         self.capture(capture)

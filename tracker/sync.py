@@ -18,7 +18,7 @@ from tracker.sync_known import Known
 from tracker.sync_outputs import wait
 
 
-class Context(Known, Inputs):
+class Context(Inputs, Known):
     """A run, or a child iteration of one. Made by `get_or_create_ctx`, `from_dict` and `get_child_context`; a context manager."""
 
     @classmethod

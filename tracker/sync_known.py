@@ -113,6 +113,10 @@ class Known:
         """Who makes the artifacts of this run or iteration: its name, kind, uri (project/uid), owner, and workflow if a label names one."""
         return self._context.get_meta()
 
+    def get_cached_artifact(self, key: str) -> Any:
+        """An artifact that was logged here, as it is remembered here. Raises NotFound."""
+        return self._context.get_cached_artifact(key)
+
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: kind, metadata, spec and status. Values of secrets are masked."""
         return self._context.to_dict()
