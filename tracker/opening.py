@@ -84,6 +84,7 @@ def _known(connection: Connection, with_env: bool) -> Context | None:
     def make() -> Context:
         context = _opened(prepared_from(execution.configuration), connection)
         context.secrets.add_inline(execution.secrets)
+        context.console_kept = execution.console_kept
         if context.iteration:
             context.begin()
         return context

@@ -22,7 +22,7 @@ from tracker.errors import RunFailed
 from tracker.executors.call import call
 from tracker.executors.order import Order, order_of
 from tracker.executors.process import run_process
-from tracker.executors.script import deliver_left, handed
+from tracker.executors.script import handed, take_results
 from tracker.executors.watch import Stop, Watch, watching
 from tracker.executors.worker import Job, pack
 from tracker.model.run_object import RunObject
@@ -112,6 +112,8 @@ async def _attempt(context: Context, order: Order, watch: Watch) -> None:
         if context.alive:
             context._go(ABORTED, error="the call that ran it was cancelled")
         raise
+    if stop.reason and order.elsewhere:
+        await take_results(context)
     await anyio.to_thread.run_sync(_conclude, context, stop, error)
     if isinstance(error, KeyboardInterrupt):
         raise error
@@ -161,5 +163,5 @@ async def _in_process(context: Context, order: Order) -> None:
     elif "error" in answer:
         context._go("error", error=answer["error"], traceback=answer["traceback"])
     else:
-        await deliver_left(context)
+        await take_results(context)
         context.set_state(error=ended.cause, commit=False)

@@ -39,7 +39,7 @@ class Script:
     async def __call__(self, context: Context) -> None:
         """Run it to its end; the context here takes what it came to, and records that it failed when it could not say so itself."""
         env = {**os.environ, "TRACKER_URI": context.connection.target.uri, "TRACKER_EXEC_CONFIG": json.dumps(handed(context))}
-        env["TRACKER_EXEC_CONSOLE"] = "recorded"
+        env["TRACKER_EXEC_CONSOLE"] = "kept"
         env.pop("TRACKER_EXEC_SECRETS", None)
         if secrets := dict(context.secrets.items()):
             env["TRACKER_EXEC_SECRETS"] = json.dumps(secrets)
@@ -48,9 +48,7 @@ class Script:
         await self._conclude(context, ended)
 
     async def _conclude(self, context: Context, ended: Ended) -> None:
-        if ended.code < 0:
-            await deliver_left(context)
-        status = await _found(context)
+        status = await recorded_elsewhere(context, dead=ended.code < 0)
         state = status.get("state", "")
         if state not in TERMINAL:  # it left the word to us
             status.pop("state", None)
@@ -68,21 +66,25 @@ def handed(context: Context) -> dict[str, Any]:
     return attrs
 
 
-async def deliver_left(context: Context) -> None:
-    """Bring what a process left behind that died to the target, if that answers."""
+async def recorded_elsewhere(context: Context, *, dead: bool) -> dict[str, Any]:
+    """What the target knows of the run: its state, error and results, as another process recorded them; nothing, when it does not answer.
+    What a process left behind that is `dead` is delivered first."""
     connection = context.connection
-    await anyio.to_thread.run_sync(connection.settle, connection.settings.patience)
-
-
-async def _found(context: Context) -> dict[str, Any]:
-    """What the target knows of the run; nothing, when it does not answer."""
+    if dead:
+        await anyio.to_thread.run_sync(connection.settle, connection.settings.patience)
     uid = context.uid.removesuffix(f"-{context.iteration}") if context.iteration else context.uid
     params = {"iteration": str(context.iteration)} if context.iteration else {}
     try:
-        asked = context.connection.ask("GET", f"/v1/projects/{context.project}/runs/{uid}", params)
+        asked = connection.ask("GET", f"/v1/projects/{context.project}/runs/{uid}", params)
         run = await asyncio.wrap_future(asked)
     except (TrackerError, TimeoutError, OSError) as error:
         what = str(error) or type(error).__name__
-        context.connection.recorder.complaints.say("script", f"it is not known what the script recorded ({what})")
+        connection.recorder.complaints.say("elsewhere", f"it is not known what another process recorded of run {uid} ({what})")
         return {}
     return {name: run[name] for name in ("state", "error", "results") if run.get(name)}
+
+
+async def take_results(context: Context) -> None:
+    """Take the results that a process recorded which was stopped or died."""
+    status = await recorded_elsewhere(context, dead=True)
+    context.absorb({"state": context.state, "error": context.memory.error, "results": status.get("results")})

@@ -36,13 +36,6 @@ class Job:
     capture: bool = True  # False: whoever started this process records what it prints
 
 
-class Elsewhere:
-    """Stands for a capture of the console by the process that started this one."""
-
-    def stop(self) -> None:
-        """It is not ours to stop."""
-
-
 def execute(job: Job) -> dict[str, Any]:
     """Do a job, in a thread without an event loop; returns the status of its run or iteration. Raises nothing of the handler's."""
     return anyio.run(do, job)
@@ -53,8 +46,7 @@ async def do(job: Job) -> dict[str, Any]:
     context = Context.from_dict(job.attrs, rundb=job.uri, store_run=False)
     context.secrets.add_inline(job.secrets)
     context.prepared = True
-    if not job.capture:
-        context._capture = Elsewhere()  # type: ignore[assignment]
+    context.console_kept = not job.capture
     context.begin()
     context.capture(job.capture, echo=job.echo)
     try:
