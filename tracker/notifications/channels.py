@@ -21,7 +21,7 @@ def check(kind: str, params: Params, name: str) -> Channel:
     try:
         return make({**params, "kind": kind} if make is _other else params)
     except InvalidRequest as error:
-        raise InvalidRequest(f"notification {name!r}: {error.message}", **error.detail) from None
+        raise type(error)(f"notification {name!r}: {error.message}", **error.detail) from None
 
 
 def needed(params: Params, key: str, *, optional: tuple[str, ...] = ()) -> Any:

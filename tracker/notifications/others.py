@@ -1,6 +1,7 @@
 """All other services, by their apprise URLs: Telegram, Discord, Teams, Matrix, PagerDuty, ntfy and a hundred more."""
 
 import logging
+import warnings
 from typing import Any
 
 from tracker.errors import InvalidRequest
@@ -22,11 +23,13 @@ def through_apprise(params: Params) -> Channel:
             field="kind",
         )
     only(params, "url", "urls")
-    try:
-        import apprise
-    except ImportError:
-        raise InvalidRequest(f"kind {kind!r} needs apprise: pip install 'run-tracker[notify]'", field="kind") from None
-    services = _services(apprise, urls)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the library's own plugins import what is old
+        try:
+            import apprise
+        except ImportError:
+            raise InvalidRequest(f"kind {kind!r} needs apprise: pip install 'run-tracker[notify]'", field="kind") from None
+        services = _services(apprise, urls)
     if not all(services):
         raise InvalidRequest(f"its url number {services.index(None) + 1} is none that apprise understands", field="params")
 
