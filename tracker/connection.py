@@ -71,7 +71,7 @@ class Connection:
             await self.sender.flush(timeout)
             transport = await self.sender.ready(timeout)
             asked = dict(params or {})
-            if method == "GET" and self.sender.offset and "/runs" in path:
+            if method == "GET" and self.sender.offset and ("/runs" in path or "/artifacts" in path):
                 asked.setdefault("min_offset", str(self.sender.offset))
             return await transport.ask(method, path, asked, body)
 
