@@ -20,6 +20,7 @@ from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError, Unreachable
 from tracker.executors.handler import Handler
 from tracker.executors.pool import check_importable, job_of
+from tracker.executors.script import deliver_left
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import LOCAL, Plan
 from tracker.model.run import RunSpec
@@ -53,7 +54,11 @@ class OnDask:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._take_back, future, key)
             raise
-        child.absorb(await anyio.to_thread.run_sync(_outcome, future))
+        try:
+            child.absorb(await anyio.to_thread.run_sync(_outcome, future))
+        except TrackerError:
+            await deliver_left(child)
+            raise
 
     def _submit(self, job: Job, key: str, tell: Callable[[Any], None]) -> Any:
         future = self._client.submit(execute, job, key=key, pure=False, retries=0)
@@ -81,8 +86,10 @@ def _outcome(future: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def on_dask(plan: Plan, handler: Handler, spec: RunSpec) -> AsyncIterator[OnDask]:
+async def on_dask(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: str) -> AsyncIterator[OnDask]:
     """A client of the plan's cluster for as long as the search goes on."""
+    if workdir:
+        raise InvalidRequest("the workers of a Dask cluster work where they were started: leave workdir out", field="workdir")
     _distributed()
     if plan.dask == LOCAL:
         check_importable()

@@ -49,6 +49,7 @@ class InProcess:
 
     async def run(self, child: Context) -> None:
         """Call the handler; the child is the ambient run meanwhile."""
+        child.prepared = True
         ambient.enter(child)
         await call(self._function, child, self._spec)
 
@@ -137,12 +138,14 @@ async def run_iterations(
     watch: Watch | None = None,
     limit: float | None = None,
     subprocess: bool = False,
+    workdir: str = "",
     echo: bool = True,
 ) -> None:
     """Run a handler once for every combination of `spec`'s hyper-parameters, each a child iteration of `context`'s run.
 
     `watch` hears of aborts of single iterations; each may take `limit` seconds, one that takes longer is aborted and has failed.
-    `subprocess`: in processes of their own even if only one runs at a time; `echo`: what they print is shown here, too.
+    `subprocess`: in processes of their own even if only one runs at a time, which work in `workdir`; `echo`: what they print is shown
+    here, too.
     Afterwards the run has its table, the best iteration's results and artifacts, `iteration_results` and `parallel_coordinates`; and the
     state error, when any iteration failed. Raises InvalidRequest and InvalidExpression, before anything is started.
     """
@@ -153,7 +156,7 @@ async def run_iterations(
         fault = ""
     else:
         search = Search(context, plan, watch or Watch(), limit)
-        async with runner_of(plan, handler, spec, subprocess=subprocess, echo=echo) as runner:
+        async with runner_of(plan, handler, spec, subprocess=subprocess, workdir=workdir, echo=echo) as runner:
             with Progress(context.name, plan.total) as progress:
                 await search.run(runner, progress)
         fault = search.fault
@@ -178,11 +181,11 @@ async def runner_of(plan: Plan, handler: Handler, spec: RunSpec, *, subprocess: 
     if plan.dask:
         from tracker.executors.dask import on_dask
 
-        opened = on_dask(plan, handler, spec)
+        opened = on_dask(plan, handler, spec, workdir=workdir)
     elif subprocess or plan.parallel > 1:
         from tracker.executors.pool import in_processes
 
-        opened = in_processes(plan, handler, spec, echo=echo)
+        opened = in_processes(plan, handler, spec, workdir=workdir, echo=echo)
     else:
         yield InProcess(await anyio.to_thread.run_sync(handler.load), spec)
         return

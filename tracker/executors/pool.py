@@ -7,6 +7,7 @@ said is in its journal, and gets delivered from there.
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ import anyio.to_thread
 from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError
 from tracker.executors.handler import Handler
+from tracker.executors.script import deliver_left
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import Plan
 from tracker.model.run import RunSpec
@@ -53,18 +55,21 @@ class Processes:
         try:
             status = await asyncio.wrap_future(future)
         except ProcessExpired as error:
+            await deliver_left(child)
             raise TrackerError(f"its process {died(error.exitcode)}") from None
         child.absorb(status)
 
 
 @asynccontextmanager
-async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, echo: bool) -> AsyncIterator[Processes]:
+async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: str, echo: bool) -> AsyncIterator[Processes]:
     """A pool for as long as the search goes on; its processes are gone afterwards, come what may."""
     check_importable()
     from pebble import ProcessPool
 
     parallel = max(1, min(plan.parallel, plan.total))
-    pool: Any = ProcessPool(max_workers=parallel, context=multiprocessing.get_context("spawn"))
+    pool: Any = ProcessPool(
+        max_workers=parallel, context=multiprocessing.get_context("spawn"), initializer=os.chdir, initargs=(workdir or str(Path.cwd()),)
+    )
     ended = pool.stop
     try:
         yield Processes(pool, parallel, handler, spec, echo=echo)
