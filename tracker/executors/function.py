@@ -135,7 +135,14 @@ async def _work(context: Context, order: Order, watch: Watch) -> None:
         from tracker.executors.iterations import run_iterations
 
         await run_iterations(
-            context, order.handler, order.spec, watch=watch, limit=order.limit, subprocess=order.subprocess, echo=order.echo
+            context,
+            order.handler,
+            order.spec,
+            watch=watch,
+            limit=order.limit,
+            subprocess=order.subprocess,
+            workdir=order.workdir,
+            echo=order.echo,
         )
     elif order.elsewhere and not order.handler.script:
         await _in_process(context, order)
