@@ -12,6 +12,7 @@ from tracker.errors import Conflict, InvalidRequest, TrackerError
 from tracker.local_transport import Local
 from tracker.names import check_name, run_stream
 from tracker.preparing import DEFAULT_PROJECT
+from tracker.values import step_of
 
 
 async def abort_run(
@@ -27,8 +28,8 @@ async def abort_run(
     known = ambient.current()
     project = check_name(project or (known.project if known is not None else DEFAULT_PROJECT), "project")
     uid = check_name(uid, "uid")
-    if isinstance(iter, bool) or not isinstance(iter, int) or iter < 0:
-        raise InvalidRequest(f"an iteration is a number from 0 on, not {iter!r}", field="iter")
+    if step_of(iter) < 0:
+        raise InvalidRequest(f"an iteration is a number from 0 on, not {iter}", field="iter")
     reason = reason or "aborted by request"
     body = {"reason": reason, "iteration": iter}
     if connection.local and not await asyncio.wrap_future(PROCESS.portal.submit(_writes(connection))):

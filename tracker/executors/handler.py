@@ -70,10 +70,9 @@ def resolve(handler: Any, workdir: str = "") -> Handler:
     if isinstance(handler, Handler):
         return handler
     if callable(handler):
-        name = getattr(handler, "__qualname__", "") or type(handler).__qualname__
-        module = getattr(handler, "__module__", "") or ""
-        named = "<" not in name and getattr(handler, "__qualname__", "")
-        return Handler(module=module if named else "", function=name, callable=handler)
+        called = str(getattr(handler, "__qualname__", ""))  # a partial has none, nor has an object with `__call__`
+        module = str(getattr(handler, "__module__", "") or "") if called and "<" not in called else ""
+        return Handler(module=module, function=called or type(handler).__qualname__, callable=handler)
     if isinstance(handler, os.PathLike):
         handler = os.fspath(handler)
     if not isinstance(handler, str) or not handler.strip() or "\x00" in handler:

@@ -66,17 +66,24 @@ def handed(context: Context) -> dict[str, Any]:
     return attrs
 
 
+async def deliver_left(context: Context) -> None:
+    """Bring what a process left behind that died to the target, if that answers."""
+    connection = context.connection
+    await anyio.to_thread.run_sync(connection.settle, connection.settings.patience)
+
+
 async def recorded_elsewhere(context: Context, *, dead: bool) -> dict[str, Any]:
     """What the target knows of the run: its state, error and results, as another process recorded them; nothing, when it does not answer.
     What a process left behind that is `dead` is delivered first."""
     connection = context.connection
     if dead:
-        await anyio.to_thread.run_sync(connection.settle, connection.settings.patience)
+        await deliver_left(context)
     uid = context.uid.removesuffix(f"-{context.iteration}") if context.iteration else context.uid
     params = {"iteration": str(context.iteration)} if context.iteration else {}
     try:
-        asked = connection.ask("GET", f"/v1/projects/{context.project}/runs/{uid}", params)
-        run = await asyncio.wrap_future(asked)
+        head = (await asyncio.wrap_future(connection.ask("GET", "/health")))["offset"]
+        params["min_offset"] = str(head)
+        run = await asyncio.wrap_future(connection.ask("GET", f"/v1/projects/{context.project}/runs/{uid}", params))
     except (TrackerError, TimeoutError, OSError) as error:
         what = str(error) or type(error).__name__
         connection.recorder.complaints.say("elsewhere", f"it is not known what another process recorded of run {uid} ({what})")

@@ -101,7 +101,10 @@ def main(pipe: int) -> None:
         job: Job = pickle.loads(given["job"])  # noqa: S301 - as above
     except Exception as error:  # noqa: BLE001 - the code of the handler
         text = "".join(traceback.format_exception(error))
-        answer = {"error": f"the handler cannot be brought into its process: {type(error).__name__}: {error}", "traceback": text}
+        answer: dict[str, Any] = {
+            "error": f"the handler cannot be brought into its process: {type(error).__name__}: {error}",
+            "traceback": text,
+        }
     else:
         answer = {"status": anyio.run(_until_term, job)}
     PROCESS.end()
