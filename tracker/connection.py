@@ -11,12 +11,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
 from tracker.errors import Unavailable
+from tracker.handover import pass_on
 from tracker.portal import Portal
 from tracker.recorder import Recorder
 from tracker.sender import LAST_TRY, Sender
@@ -76,6 +77,22 @@ class Connection:
             return await transport.ask(method, path, asked, body)
 
         return self._portal.submit(work())
+
+    def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncGenerator[Any, None]:
+        """The items of a streaming route, which knows all that was recorded here before: plain values, or chunks of bytes. For any loop;
+        to be closed by whoever leaves it early (`aclosing`). Raises what the target raises."""
+        timeout = self.settings.patience
+
+        async def make() -> AsyncGenerator[Any, None]:
+            await self.sender.flush(timeout)
+            transport = await self.sender.ready(timeout)
+            asked = dict(params or {})
+            if self.sender.offset and "/runs/" in path and "/events" not in path:
+                asked.setdefault("min_offset", str(self.sender.offset))
+            async for item in transport.stream(path, asked):
+                yield item
+
+        return pass_on(self._portal, make)
 
     def settle(self, bound: float) -> bool:
         """At the end of the process: True when everything recorded is stored."""
