@@ -29,10 +29,12 @@ VERBS = (
     "ingest",
     "disk",
     "tail",
+    "upload",
     "verify_rebuild",
     "history",
     "search",
     "flat_cost",
+    "dataset",
 )
 RESULTS = Path(__file__).with_name("results")
 

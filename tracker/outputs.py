@@ -20,6 +20,7 @@ from tracker.artifacts.model import ModelArtifact
 from tracker.artifacts.wording import artifact_of, dataset_of, model_of
 from tracker.errors import InvalidRequest
 from tracker.recording import Recording
+from tracker.values import plain
 
 A = TypeVar("A", bound=Artifact)
 
@@ -52,7 +53,7 @@ class Outputs(Recording):
         """
         said = {"tag": tag, "viewer": viewer, "target_path": target_path, "labels": labels, "format": format, "db_key": db_key, **kwargs}
         source = local_path if local_path is not None else src_path
-        return await self._keep(lambda: artifact_of(item, body, source, said), artifact_path, upload)
+        return await self._keep(item, lambda: artifact_of(item, body, source, said), artifact_path, upload)
 
     async def log_dataset(
         self,
@@ -95,7 +96,7 @@ class Outputs(Recording):
         artifact = await anyio.to_thread.run_sync(make)
         await self._keep_extras(artifact, artifact_path)
         elsewhere = "://" in str(artifact.local_path)  # and stays there
-        return await self._keep(lambda: artifact, artifact_path, None if elsewhere else bool(upload))
+        return await self._keep(key, lambda: artifact, artifact_path, None if elsewhere else bool(upload))
 
     async def log_model(
         self,
@@ -137,7 +138,7 @@ class Outputs(Recording):
         }
         said |= {"metrics": metrics, "parameters": parameters, "labels": labels, "inputs": inputs, "outputs": outputs, "db_key": db_key}
         said |= {"feature_vector": feature_vector, "feature_weights": feature_weights, "extra_data": extra_data, **kwargs}
-        return await self._keep(lambda: model_of(key, body, said, training_set, label_column), artifact_path, bool(upload))
+        return await self._keep(key, lambda: model_of(key, body, said, training_set, label_column), artifact_path, bool(upload))
 
     async def update_artifact(self, artifact_object: Artifact) -> Artifact:
         """Record what was changed about an artifact that was logged here: labels, viewer, format, spec, tag. With other bytes than before
@@ -158,7 +159,8 @@ class Outputs(Recording):
         await self._reply
         return artifact_object
 
-    async def _keep(self, make: Callable[[], A], artifact_path: str | None, upload: bool | None) -> A:
+    async def _keep(self, given: Any, make: Callable[[], A], artifact_path: str | None, upload: bool | None) -> A:
+        """Keep and record; what was made here of a key lets go of its content, an object that was given does not."""
         producer = self._producer()
 
         def work() -> tuple[A, ArtifactLogged]:
@@ -167,6 +169,10 @@ class Outputs(Recording):
 
         artifact, event = await anyio.to_thread.run_sync(work)
         self.record(event)
+        if artifact is not given:
+            artifact.let_go()
+        elif callable(getattr(artifact.body, "read", None)):  # it was read to its end
+            artifact.body = None
         self._remember(artifact)
         await self._reply
         return artifact
@@ -226,7 +232,8 @@ def _changes(artifact: Artifact, logged: ArtifactLogged) -> list[ArtifactUpdated
     """What is said otherwise now."""
     now, iteration = time.time_ns(), logged.iteration
     known = {"format": logged.format, "viewer": logged.viewer, "labels": logged.labels, "spec": logged.spec}
-    said = {name: getattr(artifact, name) for name, value in known.items() if getattr(artifact, name) != value}
+    wanted = {"format": artifact.format, "viewer": artifact.viewer, "labels": dict(artifact.labels), "spec": plain(artifact.said())}
+    said: dict[str, Any] = {name: value for name, value in wanted.items() if value != known[name]}
     found: list[ArtifactUpdated | ArtifactTagged] = []
     if said:
         found.append(ArtifactUpdated(time=now, iteration=iteration, key=artifact.key, **said))

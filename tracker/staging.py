@@ -6,7 +6,9 @@ the sender before the event that names them. Either way they are on disk, under 
 
 import io
 import os
+import queue
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +20,8 @@ from tracker.errors import InvalidRequest
 from tracker.journal import make_private
 
 CHUNK = 1024 * 1024
+ALONE = 8 * CHUNK  # so much is written without the help of a thread
+AHEAD = 8  # chunks that may wait for their writing
 
 Step = Callable[[int], None]  # is told of every so many bytes
 Copy = Callable[[Path, str], None]  # is given the written file and its digest, before they are kept
@@ -55,11 +59,15 @@ def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
 
 
 class Sheet(io.RawIOBase):
-    """A draft as a file that libraries can write: forward only."""
+    """A draft as a file that libraries can write: forward only. What is long is hashed and written by a thread while more of it is made;
+    `settle` waits for that, and must be called whatever happens."""
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()
-        self._draft = draft
+        self._draft, self._size = draft, 0
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(AHEAD)
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
 
     def writable(self) -> bool:
         """See RawIOBase."""
@@ -67,13 +75,39 @@ class Sheet(io.RawIOBase):
 
     def tell(self) -> int:
         """See RawIOBase."""
-        return self._draft.size
+        return self._size
 
     def write(self, data: Any) -> int:
-        """See RawIOBase."""
-        view = memoryview(data).cast("B")
-        self._draft.write(view)  # type: ignore[arg-type]
-        return len(view)
+        """See RawIOBase. Raises what the thread ran into before."""
+        chunk = data if isinstance(data, bytes) else bytes(memoryview(data).cast("B"))
+        self._size += len(chunk)
+        if self._thread is None and self._size < ALONE:
+            self._draft.write(chunk)
+            return len(chunk)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_all, name="tracker-draft", daemon=True)
+            self._thread.start()
+        if self._error is not None:
+            raise self._error
+        self._waiting.put(chunk)
+        return len(chunk)
+
+    def settle(self) -> None:
+        """Wait until all is written. Raises OSError when it could not be."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            raise self._error
+
+    def _write_all(self) -> None:
+        while (chunk := self._waiting.get()) is not None:
+            if self._error is None:
+                try:
+                    self._draft.write(chunk)
+                except Exception as error:  # noqa: BLE001 - raised in the thread that writes; what still comes is let fall
+                    self._error = error
 
 
 def keep(connection: Connection, content: BinaryIO, *, step: Step = _silent, copy: Copy | None = None) -> tuple[str, int]:
@@ -95,7 +129,11 @@ def keep_written(connection: Connection, write: Callable[[Any], object], *, copy
     make_private(drafts)
     draft = Draft(drafts)
     try:
-        write(Sheet(draft))
+        sheet = Sheet(draft)
+        try:
+            write(sheet)
+        finally:
+            sheet.settle()
         digest = draft.digest
         if copy is not None:
             copy(draft.path, digest)

@@ -70,7 +70,9 @@ class Artifact:
         db_key: str | bool | None = None,
         spec: Mapping[str, Any] | None = None,
     ) -> None:
-        self.key, self.body, self.local_path = key, body, local_path
+        self.key = key
+        self.body: Any = body
+        self.local_path: Any = local_path
         self.kind = kind or type(self).kind
         self.viewer, self.format, self.path, self.content_type, self.tag = viewer, format, path, content_type, tag
         self.place = target_path  # a path or URL of the user's own, "" = among the tracker's blobs
@@ -142,11 +144,20 @@ class Artifact:
     def describe(self) -> None:
         """Say in `spec` what can be said of the content before it is kept."""
 
+    def said(self) -> dict[str, Any]:
+        """The spec, without what this kind of artifact could say and does not."""
+        silent = {name for name in self.spec if isinstance(getattr(type(self), name, None), Described) and self.spec[name] in ("", [], {})}
+        return {name: deepcopy(value) for name, value in self.spec.items() if name not in silent}
+
+    def let_go(self) -> None:
+        """Forget the content: it was kept."""
+        self.body = self.local_path = None
+
     def released(self) -> Self:
         """A copy without the content, to be remembered."""
         other = copy(self)
-        other.body = other.local_path = None
-        other.labels, other.spec = dict(self.labels), deepcopy(self.spec)
+        other.let_go()
+        other.labels, other.spec = dict(self.labels), self.said()
         return other
 
     def to_dataitem(self) -> Any:
@@ -187,7 +198,7 @@ class Artifact:
             "viewer": self.viewer,
             "tag": self.tag,
             "labels": dict(self.labels),
-            "spec": deepcopy(self.spec),
+            "spec": self.said(),
             "files": [{"path": file.path, "digest": file.digest, "size": file.size} for file in self.files],
         }
 

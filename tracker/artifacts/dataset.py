@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from tracker.artifacts.artifact import Artifact, Described
 from tracker.errors import InvalidRequest
@@ -39,7 +39,7 @@ class DatasetArtifact(Artifact):
         super().__init__(key, target_path=target_path, format=format, **kwargs)
         self.df: Any = None
         self.extras: dict[str, Any] = {}  # still to be kept or pointed to
-        self._rows: int | None = None
+        self._rows: Any = None
         self._stats: bool | None = None
         self.take(df, preview=preview, stats=stats, extra_data=extra_data, label_column=label_column)
 
@@ -78,15 +78,16 @@ class DatasetArtifact(Artifact):
         from tracker.artifacts.frames import MAX_COLUMNS, PREVIEW_ROWS, Frame, format_of, named, read_frame
         from tracker.artifacts.statistics import small, statistics
 
-        source = None if self.local_path is None or "://" in str(self.local_path) else Path(self.local_path)
+        local = str(self.local_path or "")
+        source = Path(local) if local and "://" not in local else None
         kept = source is not None and source.is_file()
-        suffix = Path(str(self.local_path if self.local_path is not None else self.place)).suffix
+        suffix = Path(local or self.place).suffix
         self.format = format_of(self.format or suffix or "parquet")
         self.content_type = self.content_type or CONTENT_TYPES[self.format]
         if not self.path:
-            self.path = Path(str(self.local_path)).name if self.local_path is not None else f"{self.key.rpartition('/')[2]}.{self.format}"
+            self.path = Path(local).name if local else f"{self.key.rpartition('/')[2]}.{self.format}"
         if self.df is None and not kept:
-            if not self.place and not (self.local_path is not None and "://" in str(self.local_path)):
+            if not self.place and "://" not in local:
                 raise InvalidRequest(f"dataset {self.key!r} needs a frame, or the local_path of a file", field="df")
             return
         frame = Frame(self.df, self.key) if self.df is not None else read_frame(source, self.format, self.key)
@@ -112,8 +113,7 @@ class DatasetArtifact(Artifact):
 
         Frame(self.df, self.key).write(file, self.format)
 
-    def released(self) -> Self:
+    def let_go(self) -> None:
         """See Artifact."""
-        other = super().released()
-        other.df, other.extras = None, {}
-        return other
+        super().let_go()
+        self.df, self.extras = None, {}

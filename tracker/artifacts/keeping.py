@@ -194,7 +194,7 @@ def _content_type(artifact: Artifact) -> str:
 
 
 def _event(artifact: Artifact) -> ArtifactLogged:
-    spec: dict[str, Any] = plain(artifact.spec)
+    spec: dict[str, Any] = plain(artifact.said())
     if len(msgspec.msgpack.encode(spec)) > MAX_SPEC:
         raise InvalidRequest(f"what is said of {artifact.key!r} is more than {MAX_SPEC} bytes: keep it as an artifact", field="spec")
     return ArtifactLogged(

@@ -6,7 +6,7 @@ alone is an artifact of one file, whose bytes are the model.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any
 
 from tracker.artifacts.artifact import Artifact, Described
 from tracker.artifacts.parts import Part, file_part, parts_of
@@ -192,12 +192,11 @@ class ModelArtifact(Artifact):
             found.append(Part(path=text, source=self.directory / text, root=self.directory))
         return text
 
-    def released(self) -> Self:
+    def let_go(self) -> None:
         """See Artifact."""
-        other = super().released()
-        other.source = other.directory = None
-        other.extras = {}
-        return other
+        super().let_go()
+        self.source = self.directory = None
+        self.extras = {}
 
 
 def _feature(item: Any, field: str) -> dict[str, Any]:

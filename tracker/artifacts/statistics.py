@@ -55,7 +55,7 @@ def _numbers(numpy: Any, series: Any) -> dict[str, Any]:
 def _values(series: Any) -> dict[str, Any]:
     present = series.drop_nulls()
     told: dict[str, Any] = {"count": int(present.len())}
-    if not told["count"]:
+    if not told["count"] or series.dtype.is_nested():
         return told
     try:
         counted = present.value_counts(sort=True, name="freq")

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from tracker.artifacts.artifact import Artifact, Described
 from tracker.errors import InvalidRequest
@@ -70,8 +70,7 @@ class TableArtifact(Artifact):
             writer.writerow(row)
         return text.getvalue()
 
-    def released(self) -> Self:
+    def let_go(self) -> None:
         """See Artifact."""
-        other = super().released()
-        other.df = None
-        return other
+        super().let_go()
+        self.df = None
