@@ -21,6 +21,7 @@ from tracker.secrets.sources import read, split
 STATES = frozenset({CREATED, RUNNING, COMPLETED, ERROR, ABORTED, LOST})
 OURS = frozenset({"digest", "attempt", "parent", "source"})  # fields that only we fill; a short value could be part of one by chance
 NAMES = frozenset({"key", "name", "kind", "tag_name", "format", "viewer"})  # never replaced for being a word that is also a short value
+OPENS = {"vault": ("VAULT_TOKEN",), "azure_vault": ("AZURE_CLIENT_SECRET",)}  # variables with which a source is opened
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
@@ -67,6 +68,7 @@ class SecretsStore:
         Raises InvalidRequest or NotFound, which name the source and never a value.
         """
         self.add_inline({f"{prefix}{name}": value for name, value in read(kind, source).items()})
+        self.hide([os.environ.get(name) for name in OPENS.get(kind, ())])
 
     def add_inline(self, values: Mapping[str, Any]) -> None:
         """Take names and values as they are; a value becomes text."""
@@ -91,7 +93,7 @@ class SecretsStore:
         elif isinstance(value, (list, tuple, set, frozenset)):
             for item in value:
                 self._gather(item)
-        elif value is not None and not isinstance(value, bool):
+        elif value not in (None, "", b"") and not isinstance(value, bool):
             self._hidden.add(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 
     def get(self, key: str, default: str | None = None) -> str | None:
