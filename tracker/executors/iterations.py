@@ -175,7 +175,7 @@ async def read_plan(context: Context, spec: RunSpec) -> Plan:
 
 
 @asynccontextmanager
-async def runner_of(plan: Plan, handler: Handler, spec: RunSpec, *, subprocess: bool, echo: bool) -> AsyncIterator[Runner]:
+async def runner_of(plan: Plan, handler: Handler, spec: RunSpec, *, subprocess: bool, workdir: str, echo: bool) -> AsyncIterator[Runner]:
     """Where the iterations of a plan run."""
     opened: AbstractAsyncContextManager[Runner]
     if plan.dask:
