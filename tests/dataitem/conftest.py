@@ -17,6 +17,7 @@ import pytest
 
 from tracker.connection import PROCESS
 
+BIG_TEXT = "".join(f"line {number} of a long text\n" for number in range(400_000))  # more than two pieces
 S3_SECRETS = {"AWS_ACCESS_KEY_ID": "testing-id", "AWS_SECRET_ACCESS_KEY": "testing-secret-canary", "AWS_REGION": "us-east-1"}
 
 

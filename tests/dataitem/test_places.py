@@ -315,8 +315,7 @@ def test_long_transfers_show_a_bar_to_a_person(web: Callable[..., Web], tmp_path
     (tmp_path / "web" / "slow.bin").write_bytes(BIG[: 12 * 1024 * 1024])
     url = f"{web(pause=0.008).url}/slow.bin?token=canary"
     program = textwrap.dedent(f"""
-        from tracker.dataitem.credentials import Credentials
-from tracker.dataitem.item import get_dataitem
+        from tracker.dataitem.item import get_dataitem
         get_dataitem({url!r}).download("out.bin")
     """)
     import pty

@@ -18,7 +18,7 @@ from tracker.dataitem.place import Place, Stat
 from tracker.dataitem.resolving import Stored, resolve
 from tracker.dataitem.store_uri import StoreUri, is_store_uri, parse_store_uri
 from tracker.dataitem.stored import StoredPlace
-from tracker.dataitem.transfer import NOBODY, Check, copy_in, copy_out, copy_tree
+from tracker.dataitem.transfer import NOBODY, Check, copy_in, copy_out, copy_tree, verify
 from tracker.dataitem.urls import check_url, path_of, scheme_of, shown
 from tracker.errors import InvalidRequest
 
@@ -109,10 +109,12 @@ class DataItem:
         if size == 0:
             data = b""
         else:
-            chunks = []
-            for chunk in self.place().chunks(offset, None if size is None else offset + size):
+            place, chunks = self.place(), []
+            for chunk in place.chunks(offset, None if size is None else offset + size):
                 check()
                 chunks.append(chunk)
+            if offset == 0 and size is None and self._stored and isinstance(place, Place):
+                verify(place.url, self._stored.digest, chunks)
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return data if encoding is None else data.decode(encoding)
 

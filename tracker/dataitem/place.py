@@ -59,7 +59,7 @@ class Place:
         with self._telling():
             system, path = self._reach()
             whole = start == 0 and end is None
-            with _open_web(system, path, whole) if self.kind in _WEB else system.open(path, "rb", cache_type="none") as file:
+            with _open_web(system, path, whole)[0] if self.kind in _WEB else system.open(path, "rb", cache_type="none") as file:
                 _skip(file, start)
                 left = CHUNK if end is None else end - start
                 while left > 0 and (data := file.read(min(CHUNK, left))):
@@ -71,7 +71,7 @@ class Place:
         with self._telling(mode):
             system, path = self._reach()
             if self.kind in _WEB and mode in ("r", "rt", "rb"):
-                file = _seekable(_open_web(system, path, whole=False))
+                file = _seekable(*_open_web(system, path, whole=False))
                 return file if mode == "rb" else io.TextIOWrapper(file, **options)
             if "r" not in mode:
                 self._make_parents(system, path)
@@ -214,9 +214,9 @@ def _skip(file: IO[bytes], start: int) -> None:
             start -= len(data)
 
 
-def _open_web(system: Any, path: str, whole: bool) -> Any:
-    """A file of a web server: one that can be sought in, where the server gives parts of it; else its bytes as they come. That it does,
-    only its answer to a request for the last byte tells."""
+def _open_web(system: Any, path: str, whole: bool) -> tuple[Any, bool]:
+    """A file of a web server, and whether it can be sought in, which it can where the server gives parts of it: only the answer to a
+    request for the last byte tells. Otherwise its bytes are read as they come."""
     if not whole:
         info = system.info(path)
         size = info.get("size") or 0
@@ -226,13 +226,13 @@ def _open_web(system: Any, path: str, whole: bool) -> Any:
                 file.seek(size - 1)
                 if file.read(1):
                     file.seek(0)
-                    return file
-    return system.open(path, "rb", block_size=0)
+                    return file, True
+    return system.open(path, "rb", block_size=0), False
 
 
-def _seekable(file: Any) -> Any:
+def _seekable(file: Any, seekable: bool) -> Any:
     """The file, or a copy of it on the disk, which goes when it is closed."""
-    if file.seekable():
+    if seekable:
         return file
     with file:
         copy = tempfile.SpooledTemporaryFile(CHUNK)  # noqa: SIM115 - the caller closes it

@@ -6,7 +6,7 @@ A copy appears under its name when it is whole; what fails or is cancelled leave
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tracker.dataitem.place import CHUNK, Place
@@ -49,6 +49,15 @@ def copy_out(place: Place | StoredPlace, target: Path, check: Check, stored: Sto
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def verify(url: str, digest: str, chunks: Iterable[bytes]) -> None:
+    """Raises DigestMismatch when these are not the bytes that were logged, where it is known what was."""
+    if digest:
+        seen = hashlib.sha256()
+        for chunk in chunks:
+            seen.update(chunk)
+        _verify(url, digest, seen.hexdigest())
 
 
 def _verify(url: str, digest: str, found: str) -> None:

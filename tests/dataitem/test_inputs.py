@@ -1,0 +1,77 @@
+"""Inputs of a run: what they are called, where they are, and what is recorded of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracker
+import tracker.aio
+from tests.dataitem.test_store import reads
+from tracker.errors import InvalidRequest
+
+
+def test_the_example_of_the_manual(tmp_path: Path) -> None:
+    """`context.get_input("infile.txt", "infile.txt").get()` gives the bytes of the file, and the input is recorded."""
+    Path("infile.txt").write_text("abc")
+    with tracker.get_or_create_ctx("job", project="p") as context:
+        assert context.get_input("infile.txt", "infile.txt").get() == b"abc"
+        assert context.get_input("infile.txt").get() == b"abc"
+        assert list(context.inputs) == ["infile.txt"]
+    assert [(e["key"], e["url"]) for e in reads("p", context.uid)] == [("infile.txt", "infile.txt")]
+
+
+def test_inputs_the_run_was_given_go_first(tmp_path: Path) -> None:
+    """A url in the call is for an input that the run was not given; relative paths begin at the run's input path."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "given.txt").write_text("given")
+    (tmp_path / "in" / "own").write_text("by key")
+    with tracker.get_or_create_ctx("job", project="p") as context:
+        memory: Any = context._context.memory
+        memory.in_path, memory.inputs = str(tmp_path / "in"), {"data": "given.txt"}
+        assert context.get_input("data", "/nowhere/else").get() == b"given"
+        assert context.get_input("own").get() == b"by key"
+        assert context.get_input("absolute", tmp_path / "in" / "own").get() == b"by key"
+        assert {key: item.url for key, item in context.inputs.items()} == {
+            "data": f"{tmp_path}/in/given.txt",
+            "own": f"{tmp_path}/in/own",
+            "absolute": f"{tmp_path}/in/own",
+        }
+        assert all(item.key == key for key, item in context.inputs.items())
+
+
+def test_getting_an_input_does_no_io(tmp_path: Path) -> None:
+    """An input may be named before it is there; only reading it fails, and names the file."""
+    with tracker.get_or_create_ctx("job", project="p") as context:
+        item = context.get_input("late", "late.csv")
+        with pytest.raises(FileNotFoundError, match=r"late\.csv"):
+            item.get()
+        Path("late.csv").write_text("a\n1\n")
+        assert item.as_df().to_dict("list") == {"a": [1]}
+        with pytest.raises(InvalidRequest, match="control"):
+            context.get_input("bad", "a\nb")
+        with pytest.raises(InvalidRequest):
+            context.get_input("bad\n", "a")
+
+
+def test_no_secret_of_a_url_is_recorded(tmp_path: Path) -> None:
+    """Passwords and signatures in URLs, and secrets given with a call, reach no event."""
+    with tracker.get_or_create_ctx("job", project="p") as context:
+        context.get_input("a", "ftp://me:canary-1@host/file")
+        context.get_input("b", "https://host/f?X-Amz-Signature=canary-2&part=1")
+        context.get_dataitem("s3://b/k", secrets={"AWS_SECRET_ACCESS_KEY": "canary-3", "AWS_REGION": "region-1"})
+        context.log_result("said", "canary-3 in region-1")
+        assert context.results["said"]
+        urls = [e["url"] for e in reads("p", context.uid)]
+    assert urls == ["ftp://me:***@host/file", "https://host/f?X-Amz-Signature=***&part=1"]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"canary" in path.read_bytes()]
+
+
+def test_children_read_for_themselves(tmp_path: Path) -> None:
+    """What a child iteration reads is recorded with its number."""
+    Path("x").write_text("1")
+    with tracker.get_or_create_ctx("job", project="p") as context, context.get_child_context() as child:
+        assert child.get_input("x").get() == b"1"
+    assert [(e["key"], e.get("iteration", 0)) for e in reads("p", context.uid)] == [("x", 1)]
