@@ -146,6 +146,15 @@ class Outputs:
         it becomes a new version. Raises InvalidRequest when nothing was logged here under its key."""
         return self.opened(wait(self._context.update_artifact(artifact_object)))
 
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """A copy of the dict of artifacts logged here, by key."""
+        return {key: self.opened(artifact.released()) for key, artifact in self._context.artifacts.items()}
+
+    def get_cached_artifact(self, key: str) -> Artifact:
+        """An artifact that was logged here, as it is remembered here, to be changed and updated. Raises NotFound."""
+        return self.opened(self._context.get_cached_artifact(key).released())
+
     def opened(self, artifact: A) -> A:
         """The artifact, which from now on gives data items for code that waits."""
         connection = self._context.connection
