@@ -235,6 +235,7 @@ class Lifetime(Inputs):
 
     def _go(self, state: str, *, error: str = "", traceback: str = "") -> None:
         self.record()  # what has to come first comes before the attempt ends
+        error, traceback = self.secrets.mask(error), self.secrets.mask(traceback)  # it is raised and sent on, not only recorded
         if state in TERMINAL and self._parent is None:
             self.leave(state)
         self.memory.state, self.memory.error = state, error

@@ -1,7 +1,8 @@
 """A run or iteration as plain values, in the shape that users of execution contexts know: kind, metadata, spec and status.
 
 Pure: it reads what a context remembers and asks nobody. What it gives can be handed to `Context.from_dict`, or, its status, to
-`Context.absorb`. Values of secrets are not in it, because the memory it reads holds none.
+`Context.absorb`. Values of secrets are in it as the job said them; whoever shows or
+writes it masks them first, as `Context.to_dict` does.
 """
 
 from collections.abc import Mapping, Sequence

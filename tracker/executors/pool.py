@@ -25,6 +25,7 @@ from tracker.executors.script import deliver_left
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import Plan
 from tracker.model.run import RunSpec
+from tracker.shape import shape_of
 
 # what of a run's spec is the parent's business, not its iterations'
 PARENTS = (
@@ -82,10 +83,10 @@ async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: 
 
 def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool) -> Job:
     """What another process needs to work on an iteration."""
-    attrs = child.to_dict()
+    attrs = shape_of(child)  # not masked: it goes to a process of our own, and is written nowhere
     kept = {name: value for name, value in spec.to_dict().items() if name not in PARENTS}
     own = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
-    attrs["spec"] = {**kept, **own, "parameters": child.parameters}  # not masked: they go to our own process, and are written nowhere
+    attrs["spec"] = {**kept, **own}
     attrs.pop("status", None)
     return Job(attrs, handler, child.connection.target.uri, dict(child.secrets.items()), echo)
 

@@ -16,6 +16,7 @@ from projections.runs import COMPLETED, TERMINAL
 from tracker.context import Context
 from tracker.errors import TrackerError
 from tracker.executors.process import Ended, run_process
+from tracker.shape import shape_of
 
 # what of a run's spec is the business of whoever runs it
 PARENTS = (
@@ -59,8 +60,8 @@ class Script:
 
 
 def handed(context: Context) -> dict[str, Any]:
-    """The run as the process that works on it gets it."""
-    attrs = context.to_dict()
+    """The run as the process that works on it gets it; not masked, for it goes to a process of our own and is written nowhere."""
+    attrs = shape_of(context)
     attrs["spec"] = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
     attrs.pop("status", None)
     return attrs
