@@ -6,12 +6,11 @@ knows a hundred services by their URLs: `kind="telegram", params={"url": "tgram:
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from tracker.errors import InvalidRequest
 from tracker.notifications.message import Channel, Message
+from tracker.notifications.params import Params, only
 
-Params = dict[str, Any]
 Make = Callable[[Params], Channel]
 
 
@@ -22,20 +21,6 @@ def check(kind: str, params: Params, name: str) -> Channel:
         return make({**params, "kind": kind} if make is _other else params)
     except InvalidRequest as error:
         raise type(error)(f"notification {name!r}: {error.message}", **error.detail) from None
-
-
-def needed(params: Params, key: str, *, optional: tuple[str, ...] = ()) -> Any:
-    """A parameter that must be there, under this key or another one that is as good."""
-    for known in (key, *optional):
-        if params.get(known) not in (None, ""):
-            return params[known]
-    raise InvalidRequest(f"it needs the parameter {key!r}", field="params")
-
-
-def only(params: Params, *known: str) -> None:
-    """Refuse parameters that would mean nothing."""
-    if strange := sorted(set(params) - set(known)):
-        raise InvalidRequest(f"it knows no parameter {strange[0]!r}: use {', '.join(known) or 'none'}", field="params")
 
 
 def _console(params: Params) -> Channel:

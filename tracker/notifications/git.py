@@ -5,8 +5,8 @@ import os
 from urllib.parse import quote
 
 from tracker.errors import InvalidRequest
-from tracker.notifications.channels import Params, needed, only
 from tracker.notifications.message import Channel, Message
+from tracker.notifications.params import Params, needed, only
 from tracker.notifications.web import request, url_of
 
 

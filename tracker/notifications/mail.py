@@ -13,8 +13,8 @@ from typing import Any
 
 from tracker.errors import InvalidRequest
 from tracker.expressions import compile_template
-from tracker.notifications.channels import Params, needed, only
 from tracker.notifications.message import TIMEOUT, Channel, Message, NotSent
+from tracker.notifications.params import Params, needed, only
 
 KNOWN = (
     "server_host",

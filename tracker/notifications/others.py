@@ -5,8 +5,8 @@ import warnings
 from typing import Any
 
 from tracker.errors import InvalidRequest
-from tracker.notifications.channels import Params, only
 from tracker.notifications.message import Channel, Message, NotSent
+from tracker.notifications.params import Params, only
 
 TYPES = {"error": "failure", "warning": "warning"}
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from tracker.errors import InvalidRequest
 from tracker.expressions import compile_expression, compile_template
-from tracker.notifications.channels import Params, needed, only
 from tracker.notifications.message import TIMEOUT, Channel, Message, NotSent
+from tracker.notifications.params import Params, needed, only
 
 METHODS = ("POST", "PUT", "PATCH", "GET", "DELETE")
 COLOURS = {"error": "#d92d20", "warning": "#f79009"}
