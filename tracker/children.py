@@ -5,7 +5,6 @@ number, and what it has to say in the end is taken into memory here (`absorb`), 
 child's results and artifacts to the run, whether or not the worker's own events have arrived.
 """
 
-import os
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.known import Memory
 from tracker.lifetime import Lifetime
+from tracker.numbering import Numbering
 from tracker.recorded import Recorded
 from tracker.values import plain_dict, step_of
 
@@ -43,31 +43,26 @@ class Children(Lifetime):
     ) -> None:
         super().__init__(connection, project, uid, name, iteration, memory, parent=parent, remote=remote)
         self.children: list[Self] = []
-        self._known_children = 0  # iterations of earlier attempts
+        self._numbering: Numbering = parent._numbering if parent else Numbering()
         self._absorbed = False
 
     def get_child_context(self, with_parent_params: bool = False, **params: Any) -> Self:
         """A child iteration with parameters of its own, numbered after the last one; also a context manager."""
         if self._iteration:
             raise InvalidRequest("a child iteration has no children: ask the run's own context", field="iteration")
-        if self._pid != os.getpid():
-            raise InvalidRequest(
-                "iterations are numbered by the process that opened the run: make the child context before forking", field="iteration"
-            )
         base = self.memory.parameters if with_parent_params else {}
         self.record()
-        with self._beginning:  # two threads never get one number
-            memory = Memory(
-                parameters={**deepcopy(base), **plain_dict(params, "params")},
-                labels=dict(self.memory.labels),
-                inputs=dict(self.memory.inputs),
-                in_path=self.memory.in_path,
-                out_path=self.memory.out_path,
-                spec=self.memory.spec,
-                started_at=time.time_ns(),
-            )
-            child = self._child(memory, self._known_children + len(self.children) + 1)
-            self.children.append(child)
+        memory = Memory(
+            parameters={**deepcopy(base), **plain_dict(params, "params")},
+            labels=dict(self.memory.labels),
+            inputs=dict(self.memory.inputs),
+            in_path=self.memory.in_path,
+            out_path=self.memory.out_path,
+            spec=self.memory.spec,
+            started_at=time.time_ns(),
+        )
+        child = self._child(memory, self._numbering.take())
+        self.children.append(child)
         child.record(
             IterationStarted(time=memory.started_at, iteration=child.iteration, parameters=memory.parameters, labels=memory.labels),
             StateChanged(time=memory.started_at, iteration=child.iteration, state=RUNNING),
@@ -89,7 +84,7 @@ class Children(Lifetime):
             )
             memory.logged[event.key] = event
             own = {"project": self._project, "uid": self._uid, "iteration": self._iteration}
-            memory.artifacts[event.key] = from_view({**view, **own})
+            self._remember(from_view({**view, **own}))
         memory.host = str(status.get("host") or memory.host)
         memory.updated_at = time.time_ns()
         state, error = str(status.get("state") or memory.state), str(status.get("error") or "")

@@ -191,6 +191,7 @@ class Context(Children):
         """Take over what earlier attempts left, and begin another one."""
         memory.in_path, memory.out_path = self.memory.in_path or memory.in_path, self.memory.out_path or memory.out_path
         memory.spec, memory.host = memory.spec | self.memory.spec, self.memory.host
-        self.memory, self._name, self._known_children, self._resumed = memory, name, children, True
+        self.memory, self._name, self._resumed = memory, name, True
+        self._numbering.skip(children)
         self._begun, self._first = True, None
         self.start(capture=self._capturing)

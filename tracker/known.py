@@ -8,7 +8,7 @@ import msgspec
 
 from events.types import ArtifactLogged
 from projections.runs import RUNNING, TERMINAL
-from tracker.artifact import Artifact
+from tracker.artifacts.artifact import Artifact
 from tracker.errors import NotFound
 from tracker.facts import user
 from tracker.names import check_artifact_key

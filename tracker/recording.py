@@ -30,6 +30,7 @@ class Recording(Known):
         super().__init__(project, uid, name, iteration, memory)
         self.connection = connection
         self.secrets = SecretsStore()
+        self._say = connection.recorder.record
         self._stream = f"run/{project}/{uid}".encode()
         self._pid = os.getpid()
         self._first: Callable[[], None] | None = None  # records what has to come before anything else, once
@@ -72,12 +73,12 @@ class Recording(Known):
             key=key,
             value=number_of(key, value),
             step=step,
-            labels=texts_of(labels),
+            labels=texts_of(labels) if labels else {},
         )
-        if event.labels or self.secrets or self._first is not None:  # texts may hold what must not be written
+        if labels or self.secrets or self._first is not None:  # texts may hold what must not be written
             self.record(event)
         else:
-            self.connection.recorder.record(self._stream, (event,))
+            self._say(self._stream, (event,))
         return self._reply
 
     def log_metrics(
@@ -140,4 +141,4 @@ class Recording(Known):
                     changes = {name: value for name, value in said.items() if value is not None}
                     self.memory.logged[event.key] = replace(self.memory.logged[event.key], **changes)
             self.memory.updated_at = time.time_ns()
-            self.connection.recorder.record(self._stream, events)
+            self._say(self._stream, events)

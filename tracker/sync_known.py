@@ -63,11 +63,6 @@ class Known:
         return self._context.annotations
 
     @property
-    def artifacts(self) -> dict[str, Any]:
-        """A copy of the dict of artifacts logged here, by key."""
-        return self._context.artifacts
-
-    @property
     def logger(self) -> RunLogger:
         """Writes lines for people into the run's console: `logger.info("text", key=value)`."""
         return self._context.logger
@@ -112,10 +107,6 @@ class Known:
     def get_meta(self) -> dict[str, str]:
         """Who makes the artifacts of this run or iteration: its name, kind, uri (project/uid), owner, and workflow if a label names one."""
         return self._context.get_meta()
-
-    def get_cached_artifact(self, key: str) -> Any:
-        """An artifact that was logged here, as it is remembered here. Raises NotFound."""
-        return self._context.get_cached_artifact(key)
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: kind, metadata, spec and status. Values of secrets are masked."""
