@@ -58,7 +58,7 @@ class Outputs(Recording):
     async def log_dataset(
         self,
         key: str | DatasetArtifact,
-        df: Any = None,
+        df: Any,
         tag: str = "",
         local_path: str | os.PathLike[str] | None = None,
         artifact_path: str | None = None,

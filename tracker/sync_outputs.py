@@ -52,12 +52,12 @@ class Outputs:
         work = self._context.log_artifact(
             item, body, local_path, artifact_path, tag, viewer, target_path, src_path, upload, labels, format, db_key, **kwargs
         )
-        return self.opened(wait(work))
+        return self._opened(wait(work))
 
     def log_dataset(
         self,
         key: str | DatasetArtifact,
-        df: Any = None,
+        df: Any,
         tag: str = "",
         local_path: str | os.PathLike[str] | None = None,
         artifact_path: str | None = None,
@@ -96,7 +96,7 @@ class Outputs:
             label_column,
             **kwargs,
         )
-        return self.opened(wait(work))
+        return self._opened(wait(work))
 
     def log_model(
         self,
@@ -139,23 +139,23 @@ class Outputs:
         said |= {"inputs": inputs, "outputs": outputs, "feature_vector": feature_vector, "feature_weights": feature_weights}
         said |= {"training_set": training_set, "label_column": label_column, "extra_data": extra_data, "db_key": db_key, **kwargs}
         work = self._context.log_model(key, body, framework, tag, artifact_path=artifact_path, upload=upload, labels=labels, **said)
-        return self.opened(wait(work))
+        return self._opened(wait(work))
 
     def update_artifact(self, artifact_object: Artifact) -> Artifact:
         """Record what was changed about an artifact that was logged here: labels, viewer, format, spec, tag. With other bytes than before
         it becomes a new version. Raises InvalidRequest when nothing was logged here under its key."""
-        return self.opened(wait(self._context.update_artifact(artifact_object)))
+        return self._opened(wait(self._context.update_artifact(artifact_object)))
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
         """A copy of the dict of artifacts logged here, by key."""
-        return {key: self.opened(artifact.released()) for key, artifact in self._context.artifacts.items()}
+        return {key: self._opened(artifact.released()) for key, artifact in self._context.artifacts.items()}
 
     def get_cached_artifact(self, key: str) -> Artifact:
         """An artifact that was logged here, as it is remembered here, to be changed and updated. Raises NotFound."""
-        return self.opened(self._context.get_cached_artifact(key).released())
+        return self._opened(self._context.get_cached_artifact(key).released())
 
-    def opened(self, artifact: A) -> A:
+    def _opened(self, artifact: A) -> A:
         """The artifact, which from now on gives data items for code that waits."""
         connection = self._context.connection
         artifact.opener = lambda logged: DataItem(logged.uri, logged.key, connection=connection)
