@@ -17,8 +17,8 @@ from tracker.dataitem.aio_item import DataItem
 from tracker.dataitem.credentials import Credentials
 from tracker.dataitem.resolving import Stored
 from tracker.dataitem.store_uri import is_store_uri, parse_store_uri
-from tracker.dataitem.urls import check_url, is_relative, joined, shown
-from tracker.errors import NotFound
+from tracker.dataitem.urls import MASK, check_url, is_relative, joined, shown
+from tracker.errors import InvalidRequest, NotFound
 from tracker.outputs import Outputs
 from tracker.values import key_of
 
@@ -30,6 +30,7 @@ class Inputs(Outputs):
         super().__init__(*arguments, **options)
         self._items: dict[str, blocking.DataItem] = {}
         self._read: set[tuple[str, str]] = set()  # inputs and what they were resolved to, as recorded
+        self.remembered: set[str] = set()  # inputs that an earlier attempt named for itself: it may name them otherwise now
         self._project_params: dict[str, Any] | None = None
 
     @property
@@ -69,9 +70,14 @@ class Inputs(Outputs):
 
     def blocking_input(self, key: str, url: str | os.PathLike[str] = "") -> blocking.DataItem:
         """`get_input`, for code that waits."""
-        key = key_of(key)
-        if not self.memory.inputs.get(key):
-            self.memory.inputs[key] = check_url(url) if url else key
+        key, known = key_of(key), self.memory.inputs.get(key_of(key), "")
+        if url and (not known or key in self.remembered or known == shown(check_url(url))):
+            self.remembered.discard(key)
+            self.memory.inputs[key] = check_url(url)
+        elif not known:
+            self.memory.inputs[key] = check_url(key)
+        elif MASK in known:
+            raise InvalidRequest(f"the URL of input {key!r} was recorded without what is secret in it, {known}: give it again", field="url")
         item = self._item_of(key)
         self._record_input(key, item.artifact_url)
         return item

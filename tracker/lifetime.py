@@ -27,6 +27,7 @@ from projections.runs import ABORTED, COMPLETED, ERROR, RUNNING, TERMINAL
 from tracker import ambient
 from tracker.capture import Capture
 from tracker.connection import Connection
+from tracker.dataitem.urls import shown
 from tracker.facts import gather, user
 from tracker.inputs import Inputs
 from tracker.known import Memory
@@ -143,7 +144,8 @@ class Lifetime(Inputs):
 
     def _spec(self) -> dict[str, Any]:
         memory = self.memory
-        places = {"inputs": memory.inputs, "input_path": memory.in_path, "output_path": memory.out_path}
+        inputs = {key: shown(url) for key, url in memory.inputs.items()}
+        places = {"inputs": inputs, "input_path": shown(memory.in_path), "output_path": shown(memory.out_path)}
         return memory.spec | {key: value for key, value in places.items() if value}
 
     def start(self, *, capture: bool) -> None:

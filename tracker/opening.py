@@ -110,6 +110,9 @@ async def _go_on(context: Context) -> None:
         context.begin()
     else:
         wanted, memory = context.memory, _remembered(run)
+        given = {**((run.get("spec") or {}).get("inputs") or {}), **wanted.inputs}
+        context.remembered = set(memory.inputs) - set(given)
+        memory.inputs.update(wanted.inputs)
         memory.steps = await _next_steps(connection, context.project, context.uid)
         context.resume(memory, name=str(run.get("name") or context.name), children=int(run.get("children") or 0))
         context.record(StateChanged(time=time.time_ns(), state=RUNNING))

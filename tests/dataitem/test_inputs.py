@@ -75,3 +75,27 @@ def test_children_read_for_themselves(tmp_path: Path) -> None:
     with tracker.get_or_create_ctx("job", project="p") as context, context.get_child_context() as child:
         assert child.get_input("x").get() == b"1"
     assert [(e["key"], e.get("iteration", 0)) for e in reads("p", context.uid)] == [("x", 1)]
+
+
+def test_another_attempt_may_read_elsewhere(tmp_path: Path) -> None:
+    """What an earlier attempt named for itself can be named otherwise; what the run was given stays; a password is not remembered."""
+    for name in ("old", "new", "given"):
+        Path(name).write_text(name)
+    attrs = {"metadata": {"name": "job", "project": "p"}, "spec": {"inputs": {"given": "given", "far": "ftp://me:canary@host/f"}}}
+    first = tracker.Context.from_dict(attrs)
+    assert first.get_input("given", "old").get() == b"given"
+    assert first.get_input("own", "old").get() == b"old"
+    assert first.get_input("far").url == "ftp://me:canary@host/f"
+    first.set_state("error")
+    first.commit()
+    with tracker.get_or_create_ctx("job", project="p", uid=first.uid) as again:
+        assert again.get_input("given", "new").get() == b"given"
+        assert again.get_input("own").get() == b"old"
+        assert again.get_input("own", "new").get() == b"new"
+        with pytest.raises(InvalidRequest, match="give it again"):
+            again.get_input("far")
+        assert again.get_input("far", "ftp://me:canary@host/f").url == "ftp://me:canary@host/f"
+        tracker.flush()
+        urls = [e["url"] for e in reads("p", first.uid)]
+    assert urls.count("new") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]

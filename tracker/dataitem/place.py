@@ -148,11 +148,11 @@ class Place:
             yield
         except (TrackerError, ModuleNotFoundError):
             raise
-        except NotImplementedError as error:
-            raise InvalidRequest(f"{shown(self.url)} cannot be written: {self.kind} is for reading", field="url") from error
         except OSError as error:
             raise _told(error, shown(self.url), self._credentials.mask(_words(error)), mode) from error
         except Exception as error:  # the libraries behind the schemes have errors of their own
+            if isinstance(error, RuntimeError) and not str(error) and "r" not in mode:  # the word for what a file system does not do
+                raise InvalidRequest(f"{shown(self.url)} cannot be written: {self.kind} is for reading", field="url") from error
             text = self._credentials.mask(f"{type(error).__name__}: {_words(error)}").replace(self.url, shown(self.url))
             raise OSError(f"{shown(self.url)}: {text}") from error
 
@@ -209,7 +209,7 @@ def _skip(file: IO[bytes], start: int) -> None:
         return
     try:
         file.seek(start)
-    except (ValueError, OSError, NotImplementedError):
+    except (ValueError, OSError, RuntimeError):
         while start > 0 and (data := file.read(min(CHUNK, start))):
             start -= len(data)
 
