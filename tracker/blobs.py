@@ -24,7 +24,7 @@ from tracker.names import check_digest
 
 CHUNK = 256 * 1024
 AHEAD = 8  # chunks that may wait for their writing
-LEAVE = 16 * 1024 * 1024  # bytes that are sent to the disk at once
+LEAVE = 8 * 1024 * 1024  # bytes that are sent to the disk at once
 
 
 class Blobs:
@@ -195,9 +195,11 @@ class Draft:
             self.write(chunk)
 
     def _let_go(self) -> None:
-        """Have the system begin to write to the disk what it only has in memory: then little is left to wait for in the end."""
+        """Have the system begin to write the newest part to the disk, and free the memory of the one before, which is there by now. So
+        little is left to wait for in the end, and a large file takes no memory from others."""
         if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._descriptor, self._leaving, self.size - self._leaving, os.POSIX_FADV_DONTNEED)
+            start = max(0, self._leaving - LEAVE * 2)
+            os.posix_fadvise(self._descriptor, start, self.size - start, os.POSIX_FADV_DONTNEED)
         self._leaving = self.size
 
     def finish(self, target: Path) -> None:

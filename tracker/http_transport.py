@@ -1,9 +1,10 @@
 """Recording to, and asking, a server over HTTP. One pooled session; bodies are msgpack."""
 
+import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tracker.wire import MSGPACK
 CONNECT = 5.0  # seconds
 ANSWER = 30.0  # seconds without a byte from the server
 CHUNK = 256 * 1024
+PIECE = 1024 * 1024
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -45,7 +47,7 @@ class Http:
             content = await response.read()
             return msgspec.msgpack.decode(content) if content else None
 
-    async def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+    async def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncGenerator[Any, None]:
         """Plain values from NDJSON; chunks of bytes from anything else."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=None)
         async with self._request("GET", path, params=params, headers={"Accept": "*/*"}, timeout=timeout) as response:
@@ -63,9 +65,9 @@ class Http:
             if known.status == 200:
                 return
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=ANSWER)
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(os.fstat(file.fileno()).st_size)}
-            async with self._request("PUT", where, data=file, headers=headers, timeout=timeout):
+            async with self._request("PUT", where, data=_pieces(file.fileno()), headers=headers, timeout=timeout):
                 pass
 
     async def get_blob(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
@@ -97,6 +99,22 @@ class Http:
         from yarl import URL
 
         return URL(self._base + path, encoded=True)
+
+
+async def _pieces(descriptor: int) -> AsyncGenerator[bytes, None]:
+    """A file in pieces of a mebibyte; the next one is read by a thread while one is sent."""
+    position, reading = 0, _read(descriptor, 0)
+    while piece := await reading:
+        position += len(piece)
+        reading = _read(descriptor, position)
+        yield piece
+
+
+def _read(descriptor: int, position: int) -> "asyncio.Future[bytes]":
+    """What is read may be waited for by nobody any more: then its error is nobody's, too."""
+    reading = asyncio.get_running_loop().run_in_executor(None, os.pread, descriptor, PIECE, position)
+    reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return reading
 
 
 def _cause(error: Exception) -> str:

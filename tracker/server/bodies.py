@@ -33,13 +33,16 @@ async def read_body(request: web.BaseRequest, settings: Settings) -> bytes:
     return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
 
 
-async def chunks(request: web.BaseRequest, settings: Settings, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body as it comes. Raises TooLarge, InvalidRequest when it breaks off, TimeoutError when it is too slow."""
+async def chunks(request: web.BaseRequest, settings: Settings, limit: int, ahead: int = 0) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Of a large one, twice `ahead` bytes may wait here. Raises TooLarge, InvalidRequest when it breaks off,
+    TimeoutError when it is too slow."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     if "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
+    if ahead and (request.content_length or 0) > ahead:
+        request.content.set_read_chunk_size(ahead)
     size = 0
     waited = 0.0  # for the client; what we take to keep a chunk is not its fault
     while True:
@@ -47,10 +50,12 @@ async def chunks(request: web.BaseRequest, settings: Settings, limit: int) -> As
         began = monotonic()
         async with _payload():
             with anyio.fail_after(max(0.0, settings.body_grace + size / SLOWEST - waited)):
-                chunk = await request.content.readany()
+                chunk, _ = await request.content.readchunk()  # as it was received, not joined with others
         waited += monotonic() - began
         if not chunk:
-            return
+            if request.content.at_eof():
+                return
+            continue  # the end of a part of a chunked body
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)

@@ -32,6 +32,7 @@ logger = structlog.get_logger("tracker.http")
 T = TypeVar("T")
 
 _QUIET = frozenset({"/v1/events", "/v1/heartbeats", "/health", "/livez"})  # too many to tell of each when it went well
+_AHEAD = 1 << 20  # bytes of a large raw body: what is received in larger parts costs less
 _ALWAYS = CIMultiDict(
     {
         "Server": "run-tracker",
@@ -140,7 +141,7 @@ class Edge:
                 query = _resumed(route.request, query, last)
             return await route.handler(self._app, parameters(match, query))
         if route.raw:
-            chunks = bodies.chunks(request, self._app.settings, self._app.settings.max_blob)
+            chunks = bodies.chunks(request, self._app.settings, self._app.settings.max_blob, _AHEAD)
             return await route.handler(self._app, parameters(match, query), principal.name, chunks)
         body = await bodies.read_body(request, self._app.settings)
         media = media_type(request.headers.get("Content-Type", ""))
