@@ -20,7 +20,7 @@ from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError, Unreachable
 from tracker.executors.handler import Handler
 from tracker.executors.pool import check_importable, job_of
-from tracker.executors.script import deliver_left
+from tracker.executors.script import take_results
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import LOCAL, Plan
 from tracker.model.run import RunSpec
@@ -57,7 +57,7 @@ class OnDask:
         try:
             child.absorb(await anyio.to_thread.run_sync(_outcome, future))
         except TrackerError:
-            await deliver_left(child)
+            await take_results(child)
             raise
 
     def _submit(self, job: Job, key: str, tell: Callable[[Any], None]) -> Any:
@@ -79,7 +79,7 @@ def _outcome(future: Any) -> dict[str, Any]:
     try:
         status: dict[str, Any] = future.result(timeout=PATIENCE)
     except _distributed().KilledWorker as error:
-        raise TrackerError(f"its Dask worker died: {error.last_worker}") from None
+        raise TrackerError(f"its Dask worker died: {getattr(error.last_worker, 'address', 'which is not known')}") from None
     except asyncio.CancelledError:
         raise TrackerError("the Dask cluster lost it") from None
     return status

@@ -21,7 +21,7 @@ import anyio.to_thread
 from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError
 from tracker.executors.handler import Handler
-from tracker.executors.script import deliver_left
+from tracker.executors.script import take_results
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import Plan
 from tracker.model.run import RunSpec
@@ -56,7 +56,7 @@ class Processes:
         try:
             status = await asyncio.wrap_future(future)
         except ProcessExpired as error:
-            await deliver_left(child)
+            await take_results(child)
             raise TrackerError(f"its process {died(error.exitcode)}") from None
         child.absorb(status)
 

@@ -10,12 +10,11 @@ import os
 import sys
 from typing import Any
 
-import anyio.to_thread
-
 from projections.runs import COMPLETED, TERMINAL
 from tracker.context import Context
 from tracker.errors import TrackerError
 from tracker.executors.process import Ended, run_process
+from tracker.executors.remains import deliver_remains
 from tracker.shape import shape_of
 
 # what of a run's spec is the business of whoever runs it
@@ -69,8 +68,7 @@ def handed(context: Context) -> dict[str, Any]:
 
 async def deliver_left(context: Context) -> None:
     """Bring what a process left behind that died to the target, if that answers."""
-    connection = context.connection
-    await anyio.to_thread.run_sync(connection.settle, connection.settings.patience)
+    await deliver_remains(context.connection)
 
 
 async def recorded_elsewhere(context: Context, *, dead: bool) -> dict[str, Any]:
