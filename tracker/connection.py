@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from tracker.errors import Unavailable
@@ -89,8 +89,9 @@ class Connection:
             asked = dict(params or {})
             if self.sender.offset and "/runs/" in path and "/events" not in path:
                 asked.setdefault("min_offset", str(self.sender.offset))
-            async for item in transport.stream(path, asked):
-                yield item
+            async with aclosing(transport.stream(path, asked)) as items:
+                async for item in items:
+                    yield item
 
         return pass_on(self._portal, make)
 

@@ -6,7 +6,7 @@ log what of theirs has arrived. When the lease falls free, a follower asks to be
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Local:
         reply = await dispatch(self.app, TABLE, OWNER, method, path, params or {}, body)
         return msgspec.to_builtins(reply, builtin_types=(bytes,))
 
-    async def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+    async def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncGenerator[Any, None]:
         """Plain values of a stream of items; chunks of a stream of bytes."""
         reply = await dispatch(self.app, TABLE, OWNER, "GET", path, params or {})
         if isinstance(reply, Content):

@@ -3,7 +3,7 @@
 What goes wrong arrives as the errors of `tracker.errors` and `events.errors`, the same on both sides of a wire.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ class Transport(Protocol):
         """The reply of the native API as plain values. `path` is percent-encoded and begins with /v1."""
         ...
 
-    def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncIterator[Any]:
+    def stream(self, path: str, params: Mapping[str, str] | None = None) -> AsyncGenerator[Any, None]:
         """The items of a streaming route: plain values for NDJSON routes, chunks for routes of bytes."""
         ...
 

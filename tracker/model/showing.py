@@ -1,0 +1,110 @@
+"""A run on one page: a table of its fields and one of its iterations, for a terminal or for a notebook.
+
+Everything that came from a job is made harmless first: control characters for a terminal, markup for a notebook.
+"""
+
+import html
+import sys
+from typing import Any
+
+from tracker.audit.escape import line
+from tracker.model.run_record import RunRecord
+
+ROWS = 100  # iterations shown
+LONGEST = 500  # characters of a value shown
+_COLOURS = {"completed": "green", "error": "red", "aborted": "yellow", "lost": "yellow", "running": "cyan"}
+
+
+def show(run: RunRecord) -> None:
+    """Print a run at a terminal or into a pipe, or display it in a notebook."""
+    if _in_notebook():
+        from IPython.display import HTML, display
+
+        display(HTML(as_html(run)))
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
+    for table in _tables(run):
+        console.print(table)
+
+
+def as_html(run: RunRecord) -> str:
+    """The run as a piece of HTML without scripts, styles of a page, or anything from elsewhere."""
+    rows = "".join(f"<tr><th style='text-align:left'>{_safe(name)}</th><td>{_cell(value)}</td></tr>" for name, value in fields(run))
+    page = f"<table>{rows}</table>"
+    if table := run.status.iterations:
+        header = "".join(f"<th>{_safe(name)}</th>" for name in table[0])
+        body = "".join("<tr>" + "".join(f"<td>{_safe(value)}</td>" for value in row) + "</tr>" for row in table[1 : ROWS + 1])
+        page += f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>{_more(table)}"
+    return f"<div>{page}</div>"
+
+
+def fields(run: RunRecord) -> list[tuple[str, Any]]:
+    """What there is to show of a run, without what is empty."""
+    metadata, spec, status = run.metadata, run.spec, run.status
+    artifacts = {str(view.get("key")): run.artifact_now(str(view.get("key"))) for view in status.artifacts}
+    found: list[tuple[str, Any]] = [
+        ("project", metadata.project),
+        ("uid", metadata.uid),
+        ("iteration", metadata.iteration),
+        ("name", metadata.name),
+        ("state", status.state),
+        ("error", run.error),
+        ("start", status.start_time),
+        ("host", status.host),
+        ("labels", metadata.labels),
+        ("inputs", spec.inputs),
+        ("parameters", spec.parameters),
+        ("results", status.results),
+        ("artifacts", artifacts),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def _tables(run: RunRecord) -> list[Any]:
+    from rich.table import Table
+    from rich.text import Text
+
+    page = Table(show_header=False, box=None, pad_edge=False)
+    page.add_column(style="dim")
+    page.add_column(overflow="fold")
+    for name, value in fields(run):
+        text = "\n".join(f"{_line(key)} = {_line(item)}" for key, item in value.items()) if isinstance(value, dict) else _line(value)
+        page.add_row(name, Text(text, style=_COLOURS.get(run.status.state, "") if name == "state" else ""))
+    table = run.status.iterations
+    if not table:
+        return [page]
+    iterations = Table(box=None, pad_edge=False, header_style="dim", caption=_more(table) or None)
+    for name in table[0]:
+        iterations.add_column(Text(_line(name)))
+    for row in table[1 : ROWS + 1]:
+        iterations.add_row(*(Text(_line(value)) for value in row))
+    return [page, Text(""), iterations]
+
+
+def _more(table: list[list[Any]]) -> str:
+    more = len(table) - 1 - ROWS
+    return f"and {more} more" if more > 0 else ""
+
+
+def _line(value: Any) -> str:
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return line(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+
+
+def _safe(value: Any) -> str:
+    return html.escape(_line(value))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return "<br>".join(f"{_safe(key)} = {_safe(item)}" for key, item in value.items())
+    return _safe(value)
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel shows what is displayed; IPython is never imported for the question."""
+    shell = sys.modules.get("IPython")
+    current = getattr(shell, "get_ipython", lambda: None)()
+    return current is not None and hasattr(current, "kernel")
