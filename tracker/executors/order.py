@@ -58,7 +58,7 @@ def order_of(handler: Any, task: Any, said: Mapping[str, Any]) -> Order:
     workdir = str(Path(said["workdir"]).expanduser().absolute()) if said["workdir"] else ""
     if workdir and not Path(workdir).is_dir():
         raise InvalidRequest(f"there is no directory {workdir} to work in", field="workdir")
-    wanted = handler if handler is not None else spec.get("handler")
+    wanted = handler if handler is not None else getattr(getattr(task, "spec", None), "handler", None) or spec.get("handler")
     if wanted is None or wanted == "":
         raise InvalidRequest("there is nothing to run: give a handler, or a task that has one", field="handler")
     found = resolve(wanted, workdir)

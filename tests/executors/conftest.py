@@ -1,0 +1,66 @@
+"""Runs are recorded in a directory of each test's own, which this process opens, or by a server in another process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sdk.conftest import Server, until
+from tracker.connection import PROCESS
+from tracker.errors import NotFound
+
+__all__ = ["Server", "console", "run_at", "started", "until"]
+
+
+@pytest.fixture(autouse=True)
+def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Records go to the test's own directory; what a test recorded is wound up after it."""
+    monkeypatch.setenv("TRACKER_JOURNALS", str(tmp_path / "journals"))
+    monkeypatch.setenv("TRACKER_URI", str(tmp_path / "data"))
+    yield
+    PROCESS.end()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server, for all tests of a module."""
+    server = Server(tmp_path_factory.mktemp("server") / "data")
+    server.start()
+    yield server
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait(15)
+
+
+def run_at(uid: str, project: str = "p", uri: str = "", iteration: int = 0) -> Any:
+    """A run as its target shows it; None when there is none."""
+    connection = PROCESS.connection(uri)
+    offset = connection.ask("GET", "/health").result(15)["offset"]
+    params = {"min_offset": str(offset), **({"iteration": str(iteration)} if iteration else {})}
+    try:
+        return connection.ask("GET", f"/v1/projects/{project}/runs/{uid}", params).result(15)
+    except NotFound:
+        return None
+
+
+def started(uid: str, uri: str = "", iteration: int = 0, result: str = "started") -> Any:
+    """Wait until a run says, by a result of this name, that it is under way."""
+
+    def look() -> Any:
+        run = run_at(uid, uri=uri, iteration=iteration)
+        return run if run and result in run["results"] else None
+
+    return until(look)
+
+
+def console(uid: str, project: str = "p", uri: str = "") -> str:
+    """What a run printed, as its target has it."""
+    connection = PROCESS.connection(uri)
+
+    async def work() -> bytes:
+        transport = await connection.sender.ready(10)
+        return b"".join([chunk async for chunk in transport.stream(f"/v1/projects/{project}/runs/{uid}/log")])
+
+    connection.ask("GET", "/health").result(15)
+    return PROCESS.portal.submit(work()).result(15).decode()
