@@ -102,6 +102,11 @@ def _spread(values: Iterable[float]) -> tuple[float, float]:
     return low, high
 
 
+def _share(value: float, low: float, high: float) -> float:
+    """How far the value is from low to high, 0 to 1; halved, so that the distance of the greatest numbers is finite, too."""
+    return (value / 2 - low / 2) / (high / 2 - low / 2)
+
+
 def _drawing(title: str, names: list[str], rows: list[list[Any]], width: int, height: int) -> str:
     across = [_number(row[0]) for row in rows] if rows and rows[0] else []
     if not all(map(math.isfinite, across)):
@@ -112,10 +117,10 @@ def _drawing(title: str, names: list[str], rows: list[list[Any]], width: int, he
     right, bottom = width - RIGHT, height - BOTTOM
 
     def x(value: float) -> float:
-        return LEFT + (value / (x1 - x0) - x0 / (x1 - x0)) * (right - LEFT)
+        return LEFT + _share(value, x0, x1) * (right - LEFT)
 
     def y(value: float) -> float:
-        return bottom - (value / (y1 - y0) - y0 / (y1 - y0)) * (bottom - TOP)
+        return bottom - _share(value, y0, y1) * (bottom - TOP)
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
@@ -123,7 +128,7 @@ def _drawing(title: str, names: list[str], rows: list[list[Any]], width: int, he
         f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#888"/>',
     ]
     for i in range(TICKS + 1):
-        at_x, at_y = x0 + (x1 - x0) / TICKS * i, y0 + (y1 - y0) / TICKS * i
+        at_x, at_y = (low * (1 - i / TICKS) + high * (i / TICKS) for low, high in ((x0, x1), (y0, y1)))
         parts.append(f'<text x="{x(at_x):.1f}" y="{bottom + 16}" font-size="11" text-anchor="middle">{at_x:.4g}</text>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(at_y) + 4:.1f}" font-size="11" text-anchor="end">{at_y:.4g}</text>')
     parts.append(f'<text x="{(LEFT + right) / 2:.0f}" y="{height - 8}" font-size="12" text-anchor="middle">{escape(names[0])}</text>')
