@@ -51,7 +51,7 @@ class Children(Lifetime):
         if self._iteration:
             raise InvalidRequest("a child iteration has no children: ask the run's own context", field="iteration")
         base = self.memory.parameters if with_parent_params else {}
-        self.record()
+        self._begin_first()
         memory = Memory(
             parameters={**deepcopy(base), **plain_dict(params, "params")},
             labels=dict(self.memory.labels),

@@ -107,7 +107,7 @@ class Lifetime(Inputs):
 
         A context made with `store_run=False` is recorded from here on; any other one is recorded already.
         """
-        self.record()
+        self._begin_first()
         return Recorded(self._acknowledged)
 
     # -- beginning ---------------------------------------------------------------------------------------------------
@@ -164,6 +164,9 @@ class Lifetime(Inputs):
         """Record the console from now on, if that is wanted and not done yet; without `echo` it is recorded only."""
         if not wanted or self.captured:
             return
+        if not self._begun and self._parent is None:
+            self._capturing = True
+            return
         try:
             self._capture = Capture(self.record_console, secrets=self.secrets, echo=echo)
         except (RuntimeError, OSError) as error:
@@ -189,7 +192,8 @@ class Lifetime(Inputs):
                 if known.get(key, ...) != value
             ]
             known.update(values)
-        self.record(*events)
+        if self._first is None:  # else they are part of its beginning
+            self.record(*events)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -236,7 +240,7 @@ class Lifetime(Inputs):
             self._go(COMPLETED)
 
     def _go(self, state: str, *, error: str = "", traceback: str = "") -> None:
-        self.record()  # what has to come first comes before the attempt ends
+        self._begin_first()
         error, traceback = self.secrets.mask(error), self.secrets.mask(traceback)  # it is raised and sent on, not only recorded
         if state in TERMINAL and self._parent is None:
             self.leave(state)

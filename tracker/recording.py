@@ -126,11 +126,14 @@ class Recording(Known):
             self.record(kind(time=time.time_ns(), iteration=self._iteration, key=key, value=known[key]))
         return self._reply
 
-    def record(self, *events: AnyEvent) -> None:
-        """Record events in the run's stream, without the values of secrets."""
+    def _begin_first(self) -> None:
         if self._first is not None:
             self._first()
+
+    def record(self, *events: AnyEvent) -> None:
+        """Record events in the run's stream, without the values of secrets."""
         if events:
+            self._begin_first()
             if self.secrets:
                 events = tuple(map(self.secrets.clean, events))
             for event in events:
