@@ -129,7 +129,7 @@ def _local(workers: int) -> Any:
             kept.scale(workers)
         return kept
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        cluster = _distributed().LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        cluster = _distributed().LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0")
     _kept[os.getpid()] = cluster
     return cluster
 
