@@ -69,6 +69,12 @@ def _print_run(document: dict[str, Any], now: int) -> None:
     if document.get("error"):
         heading("error")
         say("  ", safe(document["error"], "red"))
+    if document.get("notifications"):
+        heading("notifications")
+    for sent in document.get("notifications") or ():
+        how = f"{sent['status']}: {sent['reason']}" if sent["reason"] else sent["status"]
+        text = f"  {line(sent['name'])} by {line(sent['kind'])}, that it is {line(sent['state'])}: {line(how)} {local(sent['time'])}"
+        say(Text(text, "red" if sent["status"] == "error" else ""))
     for text in str(document.get("traceback") or "").splitlines():
         say("  ", Text(line(text), "dim"))
 
