@@ -10,7 +10,18 @@ from tracker.executors.durations import executing_limit, seconds_of, spelled
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [("90s", 90), ("5m", 300), ("1h", 3600), ("2d", 172800), ("1h30m", 5400), ("1h 30m", 5400), ("250ms", 0.25), (3, 3), (1.5, 1.5), ("7", 7)],
+    [
+        ("90s", 90),
+        ("5m", 300),
+        ("1h", 3600),
+        ("2d", 172800),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("250ms", 0.25),
+        (3, 3),
+        (1.5, 1.5),
+        ("7", 7),
+    ],
 )
 def test_durations(said: Any, seconds: float) -> None:
     """Units and plain seconds are understood."""

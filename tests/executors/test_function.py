@@ -13,6 +13,7 @@ import tracker
 from tests.executors.conftest import Server, console, run_at, until
 from tracker import aio
 from tracker.errors import InvalidRequest, RunFailed
+from tracker.executors import threads
 
 
 def my_job(context: tracker.Context, p1: int = 1, p2: str = "x") -> None:
@@ -247,6 +248,15 @@ def test_a_plain_handler_that_hangs() -> None:
     assert (shown["state"], shown["error"], shown["results"]) == ("aborted", run.status.error, {"before": 1})
 
 
+def test_a_handler_that_cannot_be_interrupted_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain function that sits in foreign code beyond its threshold holds up nobody: its run is aborted, the caller goes on."""
+    monkeypatch.setattr(threads, "GRACE", 0.2)
+    released = threading.Event()
+    run = tracker.run_function(released.wait, project="p", name="stuck", state_thresholds={"executing": 0.2}, raise_on_failure=False)
+    assert run.status.state == "aborted"
+    released.set()
+
+
 @pytest.mark.anyio
 async def test_an_async_handler_that_hangs() -> None:
     """A coroutine function beyond its threshold is cancelled and may clear up."""
@@ -284,8 +294,6 @@ async def test_a_cancelled_call_aborts_its_run() -> None:
 
 def test_what_is_printed_need_not_be_shown(capfd: pytest.CaptureFixture[str]) -> None:
     """watch=False records the console without printing it."""
-    with capfd.disabled():
-        pass
     run = tracker.run_function(my_job, project="p", watch=False)
     shown = tracker.run_function(my_job, project="p")
     out, _ = capfd.readouterr()

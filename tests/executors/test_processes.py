@@ -11,9 +11,12 @@ import pytest
 
 import tracker
 from tests.executors.conftest import Server, console, run_at, started, until
+from tests.sdk.conftest import Job, job
 from tracker.errors import RunFailed
 from tracker.executors.process import run_process
 from tracker.secrets.store import SecretsStore
+
+__all__ = ["job"]
 
 
 def elsewhere(context: tracker.Context, here: int, factor: int = 2) -> int:
@@ -211,3 +214,54 @@ async def test_what_a_process_leaves_running_holds_up_nobody() -> None:
     assert ended.code == 0
     assert b"".join(said) == b"out\n"
     assert time.monotonic() - begin < 10
+
+
+def test_a_process_whose_starter_is_killed_ends(job: Job, tmp_path: Path) -> None:
+    """A run does not go on unwatched when the process that started it is killed: it ends as aborted, for that reason."""
+    code = """
+        import time, tracker
+        def work(context):
+            context.log_result("started", 1)
+            while True:
+                time.sleep(0.01)
+        tracker.run_function(work, {"metadata": {"uid": "aaa", "project": "p"}}, subprocess=True)
+    """
+    starter = job(str(tmp_path / "data"), code)
+    started("aaa")
+    starter.kill()
+    shown = until(lambda: (run := run_at("aaa"))["state"] == "aborted" and run)
+    assert shown["error"] == "the process that started it is gone"
+
+
+def test_an_interrupted_call_aborts_its_run(job: Job, tmp_path: Path) -> None:
+    """Ctrl-C stops the handler, wherever it works, and leaves its run aborted; the caller sees KeyboardInterrupt."""
+    for uid, subprocess in (("here", False), ("there", True)):
+        code = f"""
+            import time, tracker
+            def work(context):
+                context.log_result("started", 1)
+                while True:
+                    time.sleep(0.01)
+            try:
+                tracker.run_function(work, {{"metadata": {{"uid": "{uid}", "project": "p"}}}}, subprocess={subprocess})
+            except KeyboardInterrupt:
+                print("interrupted")
+        """
+        caller = job(str(tmp_path / "data"), code)
+        started(uid)
+        caller.send_signal(signal.SIGINT)
+        out, error = caller.communicate(timeout=30)
+        assert "interrupted" in out, error
+        shown = until(lambda uid=uid: (run := run_at(uid))["state"] == "aborted" and run)
+        assert shown["error"] == "the call that ran it was cancelled"
+
+
+def test_a_run_elsewhere_is_told_of_once() -> None:
+    """Notifications of a run in another process are sent by the one that started it, once."""
+
+    def work() -> None: ...
+
+    one = tracker.Notification(kind="console", name="done", message="it is {{ run.state }}", when=["completed"])
+    run = tracker.run_function(work, project="p", notifications=[one], subprocess=True)
+    sent = until(lambda: run_at(run.uid())["notifications"])
+    assert [(notification["name"], notification["status"]) for notification in sent] == [("done", "sent")]

@@ -61,7 +61,8 @@ async def run_function(
     `get_or_create_ctx`); without one, the task's. `task` is a RunTemplate, a run, or a dict of metadata and spec; the other arguments are
     added to what it says. A plain function runs in a thread of its own; with `subprocess`, or a `workdir` to work in, everything runs in
     another process. `returns` are log hints for what the handler returns. `watch=False` records what it prints without printing it.
-    `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer. `uri` says where to record, as TRACKER_URI does.
+    `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call or one iteration. `uri` says where to
+    record, as TRACKER_URI does.
 
     Raises RunFailed (`.run` is the run) when it ends otherwise than completed, unless `raise_on_failure` is off; InvalidRequest, before
     there is a run, when something asked for makes no sense.
@@ -101,7 +102,7 @@ async def carry_out(order: Order) -> Context:
 async def _attempt(context: Context, order: Order, watch: Watch) -> None:
     """One try at the work; whatever comes of it is the state of the run afterwards."""
     error: BaseException | None = None
-    stop = watch.over(0, None if order.search else order.limit)
+    stop = watch.over(0, order.limit if order.custom or not order.search else None)
     try:
         with stop:
             try:

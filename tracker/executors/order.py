@@ -39,9 +39,13 @@ class Order:
 
     @property
     def search(self) -> bool:
-        """Whether the handler is called for combinations of hyper-parameters."""
-        options = self.spec.to_dict().get("hyper_param_options") or {}
-        return bool(self.spec.hyperparams or self.spec.param_file or options.get("param_file") or options.get("strategy") == "custom")
+        """Whether the handler is called for combinations of hyper-parameters, or makes them itself."""
+        return bool(self.spec.hyperparams or self.spec.param_file or self.custom)
+
+    @property
+    def custom(self) -> bool:
+        """Whether the handler makes the combinations, and is called once."""
+        return self.spec.strategy == "custom"
 
     @property
     def elsewhere(self) -> bool:

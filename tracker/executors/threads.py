@@ -78,7 +78,7 @@ async def _end(call: _Call, ended: asyncio.Event) -> None:
     until = time.monotonic() + GRACE
     while not ended.is_set() and time.monotonic() < until:
         call.interrupt()
-        with anyio.move_on_after(AGAIN):
+        with anyio.move_on_after(min(AGAIN, GRACE)):
             await ended.wait()
 
 

@@ -11,12 +11,14 @@ import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import msgspec
 
+from projections.runs import ABORTED
 from tracker.connection import PROCESS
 from tracker.context import Context
 from tracker.executors.call import call
@@ -41,8 +43,8 @@ def execute(job: Job) -> dict[str, Any]:
     return anyio.run(do, job)
 
 
-async def do(job: Job) -> dict[str, Any]:
-    """`execute` in an event loop."""
+async def do(job: Job, orphaned: Callable[[], bool] = bool) -> dict[str, Any]:
+    """`execute` in an event loop. Cancelled, it leaves the word to whoever started it, if that is still there."""
     context = Context.from_dict(job.attrs, rundb=job.uri, store_run=False)
     context.secrets.add_inline(job.secrets)
     context.prepared = True
@@ -55,6 +57,8 @@ async def do(job: Job) -> dict[str, Any]:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the handler's
         await anyio.to_thread.run_sync(context.end, error)
     except BaseException:
+        if orphaned():
+            context._go(ABORTED, error="the process that started it is gone")
         context.leave("stopped")
         with anyio.CancelScope(shield=True):
             await _stored(context)
@@ -69,18 +73,26 @@ async def _stored(context: Context) -> bool:
     return await asyncio.wrap_future(context.connection.flush())
 
 
-async def _until_term(job: Job) -> dict[str, Any]:
-    """Do the job of this process, unless a TERM stops it."""
+async def _until_stopped(job: Job, pipe: int) -> dict[str, Any]:
+    """Do the job of this process, unless a TERM stops it, or the end of the process that started it: nobody reads from the pipe then."""
     status: dict[str, Any] = {}
+    alone = False
     async with anyio.create_task_group() as tasks:
 
-        async def stop() -> None:
+        async def told() -> None:
             with anyio.open_signal_receiver(signal.SIGTERM) as signals:
                 async for _ in signals:
                     tasks.cancel_scope.cancel()
 
-        tasks.start_soon(stop)
-        status = await do(job)
+        async def left() -> None:
+            nonlocal alone
+            await anyio.wait_readable(pipe)
+            alone = True
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(told)
+        tasks.start_soon(left)
+        status = await do(job, lambda: alone)
         tasks.cancel_scope.cancel()
     return status
 
@@ -106,7 +118,7 @@ def main(pipe: int) -> None:
             "traceback": text,
         }
     else:
-        answer = {"status": anyio.run(_until_term, job)}
+        answer = {"status": anyio.run(_until_stopped, job, pipe)}
     PROCESS.end()
     with open(pipe, "wb") as file:
         file.write(msgspec.msgpack.encode(answer))
