@@ -25,6 +25,7 @@ VERBS = (
     "start",
     "sdk_call",
     "runs",
+    "iterations",
     "single_appends",
     "ingest",
     "disk",
