@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -154,20 +153,44 @@ def web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
         server.close()
 
 
+class Serving:
+    """`tracker serve` in a process of its own, on a port that stays its own through restarts."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """Serve; returns at once."""
+        command = "from tracker.cli.main import main; main()"
+        arguments = ["serve", "--data", str(self.home / "served"), "--port", str(self.port)]
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", command, *arguments], stdout=log, stderr=log)
+
+    def ready(self) -> "Serving":
+        """Wait until it answers."""
+        until(lambda: answers(self.uri + "/health"))
+        return self
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self.process.kill()
+        self.process.wait(15)
+
+
 @pytest.fixture
-def tracker_server(tmp_path: Path) -> Iterator[str]:
-    """The address of `tracker serve` in a process of its own."""
-    port = free_port()
-    command = "from tracker.cli.main import main; main()"
-    with (tmp_path / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", command, "serve", "--data", str(tmp_path / "served"), "--port", str(port)], stdout=log, stderr=log
-        )
-    uri = f"http://127.0.0.1:{port}"
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    """A server that answers."""
+    server = Serving(tmp_path)
     try:
-        until(lambda: answers(uri + "/health"))
-        yield uri
-    finally:
+        yield server.ready()
         PROCESS.end()
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def tracker_server(serving: Serving) -> str:
+    """The address of a server."""
+    return serving.uri

@@ -2,9 +2,11 @@
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import narwhals
@@ -167,3 +169,27 @@ def test_frames_of_the_store_are_read_by_column(tmp_path: Path) -> None:
             item = run.get_dataitem(f"store://datasets/p/{key}")
             for module in MODULES:
                 assert plain(item.as_df(["a", "b"], module)) == {"a": ROWS["a"], "b": ROWS["b"]}
+
+
+def test_show_displays_in_a_notebook(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook a page comes in a frame that cannot reach the notebook, rows as a frame, a picture as a picture."""
+    shown: list[tuple[str, Any]] = []
+    shell = SimpleNamespace(has_trait=lambda name: name == "kernel")
+    display = SimpleNamespace(
+        display=lambda what: shown.append(what if isinstance(what, tuple) else ("other", what)),
+        HTML=lambda page: ("html", page),
+        Image=lambda data, format: (format, data),
+        Markdown=lambda text: ("markdown", text),
+    )
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell, display=display))
+    (files / "page.html").write_text('<p id="x">&lt;</p><script>top.location=1</script>')
+    (files / "note.md").write_text("# Title")
+    (files / "dot.png").write_bytes(b"png")
+    for name in ("page.html", "note.md", "dot.png", "rows.parquet"):
+        get_dataitem(files / name).show()
+    page = str(shown[0][1])
+    assert "<iframe sandbox=" in page
+    assert "<script>" not in page
+    assert "allow-same-origin" not in page
+    assert shown[1:3] == [("markdown", "# Title"), ("png", b"png")]
+    assert plain(shown[3][1]) == ROWS

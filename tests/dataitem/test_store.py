@@ -1,6 +1,9 @@
 """Artifacts by their store:// names, over a directory and over a server, and what runs read."""
 
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 import tracker
 import tracker.aio
-from tests.dataitem.conftest import BIG_TEXT
+from tests.dataitem.conftest import BIG_TEXT, Serving
 from tracker.connection import PROCESS
 from tracker.dataitem.item import get_dataitem
 from tracker.errors import DigestMismatch, InvalidRequest, NotFound
@@ -219,3 +222,60 @@ def test_a_run_without_a_context_reads_from_the_ambient_target(tmp_path: Path) -
     with tracker.get_or_create_ctx("one", project="p", uri=tmp_path / "elsewhere") as run:
         run.log_artifact("k", body="here")
         assert get_dataitem("store://artifacts/p/k").get() == b"here"
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is killed and started again in the middle of a read costs time, not the read."""
+    monkeypatch.setenv("TRACKER_URI", serving.uri)
+    with tracker.get_or_create_ctx("one", project="p") as run:
+        run.log_artifact("k", body=BIG_TEXT)
+        with run.get_dataitem("store://artifacts/p/k").open("rb") as file:
+            first = file.read(1000)
+            serving.kill()
+            serving.start()
+            assert first + file.read() == BIG_TEXT.encode()
+
+
+def test_a_directory_that_another_process_holds_is_read(tmp_path: Path) -> None:
+    """While one process records to a directory, another reads what it logged, and records that it did."""
+    program = """
+        import sys
+        import tracker
+        with tracker.get_or_create_ctx("make", project="p") as run:
+            run.log_artifact("k", body="from the other", tag="v1")
+            tracker.flush()
+            print("there", flush=True)
+            sys.stdin.readline()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        with tracker.get_or_create_ctx("read", project="p") as run:
+            assert run.get_input("k", "store://artifacts/p/k:v1").get() == b"from the other"
+        process.communicate("\n", timeout=30)
+    assert [e.get("version", 0) for e in reads("p", run.uid)] == [0, 1]
+
+
+def test_what_was_read_is_lineage(target: str) -> None:
+    """The tracker tells which runs read which version of an artifact, and which artifacts a run read."""
+    with tracker.get_or_create_ctx("make", project="p") as maker:
+        maker.log_artifact("k", body="1", db_key="registered")
+        maker.log_artifact("k", body="2", db_key="registered")
+    with tracker.get_or_create_ctx("read", project="p") as reader:
+        assert reader.get_input("in", "store://artifacts/p/registered").get() == b"2"
+        reader.get_store_resource("store://artifacts/p/registered")
+    tracker.flush()
+    ask = PROCESS.connection().ask
+    assert reader.uid in str(ask("GET", "/v1/projects/p/artifacts/registered/lineage").result(10))
+    told = str(ask("GET", f"/v1/projects/p/runs/{reader.uid}/lineage").result(10))
+    assert "registered" in told
+    assert maker.uid in told
+
+
+def test_the_package_has_both_items() -> None:
+    """`tracker` and `tracker.aio` name the data items of their kind."""
+    assert tracker.DataItem is type(tracker.get_dataitem("x"))
+    assert tracker.aio.DataItem is type(tracker.aio.get_dataitem("x"))
+    assert tracker.DataItem is not tracker.aio.DataItem

@@ -11,6 +11,8 @@ from typing import Any
 from tracker.errors import InvalidRequest
 from tracker.secrets.store import SecretsStore
 
+CONNECT = 10.0  # seconds until a web server has to be there
+SILENCE = 60.0  # seconds that it may send nothing; how long all of it takes is the size's affair
 _S3: dict[str, tuple[str, ...]] = {
     "key": ("AWS_ACCESS_KEY_ID",),
     "secret": ("AWS_SECRET_ACCESS_KEY",),
@@ -80,6 +82,10 @@ class Credentials:
                 options.setdefault(outer, {})[inner] = value
             elif value is not None:
                 options[option] = value
+        if scheme in ("http", "https"):
+            from aiohttp import ClientTimeout
+
+            options["client_kwargs"] = {"timeout": ClientTimeout(total=None, sock_connect=CONNECT, sock_read=SILENCE)}
         prefix = f"FSSPEC_{scheme.upper()}_"
         options.update({name.removeprefix(prefix).lower(): value for name, value in self._given.items() if name.startswith(prefix)})
         return options

@@ -5,17 +5,21 @@ with a word on what to do instead.
 """
 
 import io
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
+import anyio
+
 from tracker.connection import PROCESS, Connection
 from tracker.dataitem.place import CHUNK, Stat
 from tracker.dataitem.resolving import Stored, StoredFile, in_portal
-from tracker.errors import InvalidRequest, NotFound
+from tracker.errors import InvalidRequest, NotFound, Unavailable
 
 AHEAD = 1024 * 1024  # bytes that an open file asks for at least
+AGAIN = 0.2  # seconds until a range is asked for again
 
 
 class StoredPlace:
@@ -110,8 +114,21 @@ class StoredPlace:
         return PROCESS.portal.submit(self._range(start, end))
 
     async def _range(self, start: int, end: int) -> bytes:
-        transport = await self._connection.sender.ready(self._connection.settings.patience)
-        return b"".join([chunk async for chunk in transport.get_blob(self.digest, start, end)])
+        """One range; a target that is away for a moment is waited for, as long as everywhere."""
+        patience = self._connection.settings.patience
+        until = time.monotonic() + patience
+        while True:
+            try:
+                transport = await self._connection.sender.ready(patience)
+                data = b"".join([chunk async for chunk in transport.get_blob(self.digest, start, end)])
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+                await anyio.sleep(AGAIN)
+            else:
+                if len(data) == end - start:
+                    return data
+                raise Unavailable(f"{self.url}: {len(data)} bytes came instead of {end - start}")
 
 
 class _Source(Protocol):
