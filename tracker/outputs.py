@@ -90,13 +90,8 @@ class Outputs(Recording):
         }
         said |= {"preview": preview, "stats": stats, "label_column": label_column, "extra_data": extra_data, **kwargs}
 
-        def make() -> DatasetArtifact:
-            return dataset_of(key, df, said)
-
-        artifact = await anyio.to_thread.run_sync(make)
-        await self._keep_extras(artifact, artifact_path)
-        elsewhere = "://" in str(artifact.local_path)  # and stays there
-        return await self._keep(key, lambda: artifact, artifact_path, None if elsewhere else bool(upload))
+        elsewhere = "://" in str(local_path or getattr(key, "local_path", None) or "")  # and stays there
+        return await self._keep(key, lambda: dataset_of(key, df, said), artifact_path, None if elsewhere else bool(upload))
 
     async def log_model(
         self,
@@ -150,6 +145,7 @@ class Outputs(Recording):
             raise InvalidRequest(
                 f"update_artifact takes an artifact that was logged here; {what!r} was not: log it", field="artifact_object"
             )
+        await self._keep_extras(given, None)
         event = await anyio.to_thread.run_sync(_renewed, self._producer(), artifact_object, logged)
         if event is not None:
             self.record(event)
@@ -161,13 +157,9 @@ class Outputs(Recording):
 
     async def _keep(self, given: Any, make: Callable[[], A], artifact_path: str | None, upload: bool | None) -> A:
         """Keep and record; what was made here of a key lets go of its content, an object that was given does not."""
-        producer = self._producer()
-
-        def work() -> tuple[A, ArtifactLogged]:
-            artifact = make()
-            return artifact, log(producer, artifact, artifact_path, upload)
-
-        artifact, event = await anyio.to_thread.run_sync(work)
+        artifact = await anyio.to_thread.run_sync(make)
+        await self._keep_extras(artifact, artifact_path)
+        event = await anyio.to_thread.run_sync(log, self._producer(), artifact, artifact_path, upload)
         self.record(event)
         if artifact is not given:
             artifact.let_go()
@@ -177,8 +169,10 @@ class Outputs(Recording):
         await self._reply
         return artifact
 
-    async def _keep_extras(self, artifact: DatasetArtifact, artifact_path: str | None) -> None:
+    async def _keep_extras(self, artifact: Artifact, artifact_path: str | None) -> None:
         """Keep the bytes that are linked with a dataset as artifacts of the run; the links are in its `extra_data`."""
+        if not isinstance(artifact, DatasetArtifact) or not artifact.extras:
+            return
         links = dict(artifact.extra_data)
         for name, value in artifact.extras.items():
             if isinstance(value, Artifact):
@@ -194,8 +188,7 @@ class Outputs(Recording):
             else:
                 message = f"extra_data {name!r} is a path, a URL, bytes or an artifact, not {type(value).__name__}"
                 raise InvalidRequest(message, field="extra_data")
-        if links:
-            artifact.extra_data = links
+        artifact.extra_data, artifact.extras = links, {}
 
     def _remember(self, artifact: Artifact) -> None:
         from tracker.dataitem.aio_item import DataItem

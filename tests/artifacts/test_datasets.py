@@ -12,6 +12,7 @@ import pytest
 
 import tracker
 from tests.artifacts.conftest import blob, versions
+from tracker.artifacts import DatasetArtifact
 from tracker.errors import InvalidRequest
 
 RAW: dict[str, list[Any]] = {
@@ -126,6 +127,10 @@ def test_extra_data_are_links(run: tracker.Context) -> None:
     logged = run.log_dataset("d", FRAMES["pandas"](), extra_data={"chart": chart, "raw": b"raw", "doc": "https://example.org/doc"})
     assert logged.extra_data == {"chart": chart.uri, "raw": f"store://artifacts/p/d_raw@{run.uid}", "doc": "https://example.org/doc"}
     assert run.get_dataitem(logged.extra_data["raw"]).get() == b"raw"
+    own = DatasetArtifact("own", FRAMES["pandas"](), extra_data={"raw": b"more"}, stats=False, preview=2)
+    run.log_artifact(own)
+    assert (len(own.preview), own.stats, own.length) == (2, {}, 5)
+    assert run.get_dataitem(own.extra_data["raw"]).get() == b"more"
 
 
 @pytest.mark.parametrize("value", [{"a": [1]}, [1, 2], "text", 5, object()])
@@ -149,6 +154,7 @@ def test_mistakes_are_named(run: tracker.Context, tmp_path: Path) -> None:
         "cannot be read": lambda: run.log_dataset("d", pl.LazyFrame(RAW).select(pl.col("missing"))),
         "no readable parquet file": lambda: run.log_dataset("d", None, local_path=bad),
         "needs a frame": lambda: run.log_dataset("d", None),
+        "there is no file /no/such.csv": lambda: run.log_dataset("d", None, local_path="/no/such.csv"),
         "extra_data": lambda: run.log_dataset("d", frame, extra_data={"x": 5}),
         "must be a dict": lambda: run.log_dataset("d", frame, extra_data=["x"]),
         "not int": lambda: run.log_dataset(5, frame),

@@ -3,9 +3,13 @@
 import asyncio
 import os
 import socket
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import tracker
@@ -153,3 +157,49 @@ def test_a_full_frame_of_words_is_refused(run: tracker.Context) -> None:
     with pytest.raises(InvalidRequest, match="more than 4194304 bytes"):
         run.log_artifact("a", body="x", spec={f"k{i}": "x" * 100_000 for i in range(60)})
     assert versions(run, "a") == []
+
+
+def test_async_code_has_it_all(tmp_path: Path) -> None:
+    """The same calls are awaited, and give data items to be awaited."""
+
+    async def work() -> None:
+        async with tracker.aio.get_or_create_ctx("x", project="p", uri=str(tmp_path / "data")) as run:
+            dataset = await run.log_dataset("d", pd.DataFrame({"x": [1, 2]}))
+            assert list((await dataset.to_dataitem().as_df())["x"]) == [1, 2]
+            model = await run.log_model("m", b"x", training_set=pd.DataFrame({"x": [1, 2]}))
+            model.labels["a"] = "b"
+            assert (await run.update_artifact(model)).labels == {"a": "b"}
+            assert run.get_cached_artifact("m").labels == {"a": "b"}
+            assert await run.artifacts["m"].get_body() == b"x"
+            assert (await run.get_store_resource("store://models/p/m")).labels == {"a": "b"}
+
+    asyncio.run(work())
+
+
+SLOW = """
+import io, sys, time, tracker
+class Slow(io.RawIOBase):
+    left = 16
+    def readinto(self, buffer):
+        if not self.left: return 0
+        self.left -= 1; time.sleep(0.1); buffer[:5] = b"bytes"; return 5
+with tracker.get_or_create_ctx("x", uri=sys.argv[1]) as run:
+    run.log_artifact("slow", body=Slow())
+    run.log_artifact("quick", body="x")
+"""
+
+
+def test_long_work_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    """Who waits longer than a second sees what for; a pipe, and who does not wait, see nothing."""
+    mine, terminal = os.openpty()
+    command = [sys.executable, "-c", SLOW, str(tmp_path / "data")]
+    subprocess.run(command, stderr=terminal, stdin=terminal, check=True, timeout=60)
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # the terminal is gone
+        while piece := os.read(mine, 65536):
+            shown += piece
+    os.close(mine)
+    assert b"keeping slow" in shown
+    assert b"quick" not in shown
+    assert subprocess.run(command, capture_output=True, check=True, timeout=60).stderr == b""

@@ -61,6 +61,16 @@ def test_a_model_with_extras_has_several_files(run: tracker.Context, tmp_path: P
     assert logged.extra_data == {"page": "page", "words": "words.txt", "far": "s3://b/k", "here": "/etc/hostname", "chart": chart.uri}
 
 
+def test_a_model_object_can_be_logged(run: tracker.Context) -> None:
+    """An object made by hand says the same, through either call."""
+    for call in (run.log_artifact, run.log_model):
+        model = tracker.ModelArtifact("m", b"weights", model_file="m.bin", framework="mine", metrics={"loss": 1.0})
+        assert call(model) is model
+        assert (model.labels, model.metrics, model.path, model.size) == ({"framework": "mine"}, {"loss": 1.0}, "m.bin", 7)
+    first, second = versions(run, "m")
+    assert (first["spec"], first["digest"]) == (second["spec"], second["digest"])
+
+
 def test_a_whole_directory_is_a_model(run: tracker.Context, tmp_path: Path) -> None:
     """model_dir alone, or a model_file that is a directory: all its files are kept."""
     (tmp_path / "saved" / "variables").mkdir(parents=True)

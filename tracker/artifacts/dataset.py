@@ -79,7 +79,7 @@ class DatasetArtifact(Artifact):
         from tracker.artifacts.statistics import small, statistics
 
         local = str(self.local_path or "")
-        source = Path(local) if local and "://" not in local else None
+        source = Path(local).expanduser() if local and "://" not in local else None
         kept = source is not None and source.is_file()
         suffix = Path(local or self.place).suffix
         self.format = format_of(self.format or suffix or "parquet")
@@ -88,7 +88,8 @@ class DatasetArtifact(Artifact):
             self.path = Path(local).name if local else f"{self.key.rpartition('/')[2]}.{self.format}"
         if self.df is None and not kept:
             if not self.place and "://" not in local:
-                raise InvalidRequest(f"dataset {self.key!r} needs a frame, or the local_path of a file", field="df")
+                what = f"there is no file {local}, and no frame" if local else "needs a frame, or the local_path of a file"
+                raise InvalidRequest(f"dataset {self.key!r}: {what}", field="local_path" if local else "df")
             return
         frame = Frame(self.df, self.key) if self.df is not None else read_frame(source, self.format, self.key)
         rows = PREVIEW_ROWS if self._rows is None else self._rows
@@ -105,7 +106,7 @@ class DatasetArtifact(Artifact):
 
     def writes(self) -> bool:
         """There is a frame, and no file to be kept in its place."""
-        return self.df is not None and not (self.local_path is not None and Path(self.local_path).is_file())
+        return self.df is not None and not (self.local_path and Path(self.local_path).expanduser().is_file())
 
     def write(self, file: BinaryIO) -> None:
         """Write the frame."""

@@ -124,6 +124,10 @@ class _Keeper:
         for one, next_one in pairwise(parts):
             if one.path == next_one.path:
                 raise InvalidRequest(f"two files of {artifact.key!r} have the path {one.path}", field="extra_data")
+        if sum(len(part.path) + 150 for part in parts) > MAX_SPEC:
+            raise InvalidRequest(
+                f"the paths of {artifact.key!r} are too long for one list: log it in parts, or as an archive", field="local_path"
+            )
         files = []
         with moving(f"keeping {artifact.key}", sum(part.size for part in parts)) as step:
             for part in parts:
