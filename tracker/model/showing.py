@@ -5,17 +5,34 @@ Everything that came from a job is made harmless first: control characters for a
 
 import html
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 from tracker.audit.escape import line
-from tracker.model.run_record import RunRecord
+from tracker.model.run import RunMetadata, RunSpec, RunStatus
 
 ROWS = 100  # iterations shown
 LONGEST = 500  # characters of a value shown
 _COLOURS = {"completed": "green", "error": "red", "aborted": "yellow", "lost": "yellow", "running": "cyan"}
 
 
-def show(run: RunRecord) -> None:
+class Shown(Protocol):
+    """What can be shown: a run."""
+
+    metadata: RunMetadata
+    spec: RunSpec
+    status: RunStatus
+
+    @property
+    def error(self) -> str:
+        """Why it failed."""
+        ...
+
+    def artifact_now(self, key: str) -> str | None:
+        """The name of an artifact."""
+        ...
+
+
+def show(run: Shown) -> None:
     """Print a run at a terminal or into a pipe, or display it in a notebook."""
     if _in_notebook():
         from IPython.display import HTML, display
@@ -29,7 +46,7 @@ def show(run: RunRecord) -> None:
         console.print(table)
 
 
-def as_html(run: RunRecord) -> str:
+def as_html(run: Shown) -> str:
     """The run as a piece of HTML without scripts, styles of a page, or anything from elsewhere."""
     rows = "".join(f"<tr><th style='text-align:left'>{_safe(name)}</th><td>{_cell(value)}</td></tr>" for name, value in fields(run))
     page = f"<table>{rows}</table>"
@@ -40,7 +57,7 @@ def as_html(run: RunRecord) -> str:
     return f"<div>{page}</div>"
 
 
-def fields(run: RunRecord) -> list[tuple[str, Any]]:
+def fields(run: Shown) -> list[tuple[str, Any]]:
     """What there is to show of a run, without what is empty."""
     metadata, spec, status = run.metadata, run.spec, run.status
     artifacts = {str(view.get("key")): run.artifact_now(str(view.get("key"))) for view in status.artifacts}
@@ -62,7 +79,7 @@ def fields(run: RunRecord) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in found if value]
 
 
-def _tables(run: RunRecord) -> list[Any]:
+def _tables(run: Shown) -> list[Any]:
     from rich.table import Table
     from rich.text import Text
 
