@@ -17,7 +17,7 @@ from tracker.dataitem.aio_item import DataItem
 from tracker.dataitem.credentials import Credentials
 from tracker.dataitem.resolving import Stored
 from tracker.dataitem.store_uri import is_store_uri, parse_store_uri
-from tracker.dataitem.urls import MASK, check_url, is_relative, joined, shown
+from tracker.dataitem.urls import MASK, check_url, is_relative, joined, secrets_in, shown
 from tracker.errors import InvalidRequest, NotFound
 from tracker.outputs import Outputs
 from tracker.values import key_of
@@ -103,6 +103,8 @@ class Inputs(Outputs):
         def resolved(stored: Stored) -> None:
             self._record_input(recorded_as, url, stored)
 
+        if found := secrets_in(url):
+            self.secrets.hide(found)  # whatever is raised or printed from now on
         return blocking.DataItem(url, key, credentials=credentials, connection=self.connection, on_resolved=resolved)
 
     def _record_input(self, key: str, url: str, stored: Stored | None = None) -> None:

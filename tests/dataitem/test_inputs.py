@@ -69,6 +69,26 @@ def test_no_secret_of_a_url_is_recorded(tmp_path: Path) -> None:
     assert not [path for path in files if b"canary" in path.read_bytes()]
 
 
+def test_no_error_tells_the_secret_of_a_url(tmp_path: Path) -> None:
+    """A run that fails because of a URL with a signature is recorded with the error and its traceback, without the signature."""
+    tracker.get_or_create_ctx("other", project="p").commit(completed=True)
+
+    def fail() -> None:
+        with tracker.get_or_create_ctx("job", project="p") as context:
+            url = "http://127.0.0.1:9/f.csv?sig=" + "can" + "ary-4"
+            try:
+                context.get_input("far", url).get()
+            except OSError as error:
+                raise RuntimeError(f"cannot read {url}") from error
+
+    with pytest.raises(RuntimeError):
+        fail()
+    tracker.flush()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"cannot read" in path.read_bytes() for path in files)
+    assert not [path for path in files if b"canary" in path.read_bytes()]
+
+
 def test_children_read_for_themselves(tmp_path: Path) -> None:
     """What a child iteration reads is recorded with its number."""
     Path("x").write_text("1")

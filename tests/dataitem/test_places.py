@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,19 @@ def test_trees_go_and_come(place: Callable[[str], DataItem], tmp_path: Path) -> 
     }
 
 
+def test_links_do_not_lead_out_of_a_tree(tmp_path: Path) -> None:
+    """Of a directory, links to files in it are uploaded as files, and a link out of it is refused by name."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_text("a")
+    (tmp_path / "tree" / "same").symlink_to("a")
+    get_dataitem(tmp_path / "copy").upload(tmp_path / "tree")
+    assert (tmp_path / "copy" / "same").read_text() == "a"
+    (tmp_path / "outside").write_text("private")
+    (tmp_path / "tree" / "out").symlink_to(tmp_path / "outside")
+    with pytest.raises(InvalidRequest, match="out is a link"):
+        get_dataitem(tmp_path / "other").upload(tmp_path / "tree")
+
+
 def test_open_files_are_files(place: Callable[[str], DataItem]) -> None:
     """`open` reads and writes bytes and text, as files do."""
     item = place("x/lines.txt")
@@ -216,7 +230,7 @@ def test_http_errors_name_the_place(web: Callable[..., Web]) -> None:
     with pytest.raises(OSError, match="broken") as caught:
         get_dataitem(f"{server.url}/broken?token=canary").get()
     assert "500" in str(caught.value)
-    assert "canary" not in str(caught.value)
+    assert "canary" not in "".join(traceback.format_exception(caught.value)).replace("broken?token=canary", "", 1)
     server.close()
     with pytest.raises(OSError, match=r"gone\.csv"):
         get_dataitem(f"{server.url}/gone.csv").get()

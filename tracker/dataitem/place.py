@@ -148,16 +148,23 @@ class Place:
             yield
         except (TrackerError, ModuleNotFoundError):
             raise
-        except OSError as error:
-            raise _told(error, shown(self.url), self._credentials.mask(_words(error)), mode) from error
         except Exception as error:  # the libraries behind the schemes have errors of their own
-            if isinstance(error, RuntimeError) and not str(error) and "r" not in mode:  # the word for what a file system does not do
-                raise InvalidRequest(f"{shown(self.url)} cannot be written: {self.kind} is for reading", field="url") from error
-            text = self._credentials.mask(f"{type(error).__name__}: {_words(error)}").replace(self.url, shown(self.url))
-            raise OSError(f"{shown(self.url)}: {text}") from error
+            url = shown(self.url)
+            told = self._told(error, url, mode)
+            if told is error:
+                raise
+            raise told from (error if url == self.url else None)  # the cause would spell the URL out
+
+    def _told(self, error: Exception, url: str, mode: str) -> Exception:
+        text = self._credentials.mask(_words(error))
+        if isinstance(error, OSError):
+            return _named(error, url, text, mode)
+        if isinstance(error, RuntimeError) and not str(error) and "r" not in mode:  # the word for what a file system does not do
+            return InvalidRequest(f"{url} cannot be written: {self.kind} is for reading", field="url")
+        return OSError(f"{url}: {type(error).__name__}: {text.replace(self.url, url)}")
 
 
-def _told(error: OSError, url: str, text: str, mode: str) -> OSError:
+def _named(error: OSError, url: str, text: str, mode: str) -> OSError:
     if error.filename == url:
         return error
     if isinstance(error, FileNotFoundError) and not text:

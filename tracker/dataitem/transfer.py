@@ -69,6 +69,7 @@ def copy_tree(place: Place | StoredPlace, target: Path, check: Check) -> None:
     """A directory, or an artifact of several files, from a place."""
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(20, "a directory is copied to a directory, and this is a file", str(target))
+    target.mkdir(parents=True, exist_ok=True)
     for name in place.names():
         parts = name.rstrip("/").split("/")
         if any(part in ("", ".", "..") for part in parts):
@@ -80,7 +81,9 @@ def copy_in(source: Path, place: Place | StoredPlace, check: Check) -> None:
     """A file, or a directory with all that is in it, to a place."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            if path.is_symlink() and not path.resolve().is_relative_to(source.resolve()):
+                raise InvalidRequest(f"{path} is a link to what is outside {source}: upload that by itself", field="src_path")
+            if path.is_file():
                 copy_in(path, place.at(path.relative_to(source).as_posix()), check)
         return
     with source.open("rb") as file, Progress(f"upload {shown(place.url)}", os.fstat(file.fileno()).st_size) as progress:

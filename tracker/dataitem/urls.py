@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from tracker.errors import InvalidRequest
 
@@ -68,6 +68,18 @@ def shown(url: str) -> str:
         return urlunsplit(parts._replace(netloc=netloc, query=query))
     except ValueError:  # no URL at all: what is behind the scheme is anybody's guess
         return f"{url.partition('://')[0]}://{MASK}"
+
+
+def secrets_in(url: str) -> list[str]:
+    """The password and the signatures in a URL."""
+    if "://" not in url or ("@" not in url and "?" not in url):
+        return []
+    try:
+        parts = urlsplit(url)
+        found = [unquote(parts.password)] if parts.password else []
+        return [*found, *(value for key, value in parse_qsl(parts.query) if _SECRET.search(key))]
+    except ValueError:
+        return []
 
 
 def _pair(key: str, value: str) -> str:
