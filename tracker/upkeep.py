@@ -18,7 +18,8 @@ from tracker.keys import STREAM
 from tracker.service.record import record_pieces
 
 logger = Logger("tracker.upkeep")
-LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here
+LOOK_EVERY = 0.5  # seconds between looks for journals that other processes leave here,
+LOOK_AGAIN = 0.05  # while there was something in them
 
 
 @asynccontextmanager
@@ -44,8 +45,9 @@ async def _drain(app: App) -> None:
     journals = app.settings.data / "journals"
     drain = Drain(journals, _Door(app))
     while True:
+        moved = 0
         try:
-            await drain.step()
+            moved = await drain.step()
             for producer, segments in scan(journals).items():
                 if is_alive(segments[-1]):
                     app.leases.sign_all(producer)
@@ -53,7 +55,7 @@ async def _drain(app: App) -> None:
             return
         except (EventsError, TrackerError, OSError, ValueError) as error:
             logger.warning("journals not delivered", error=str(error))
-        await anyio.sleep(LOOK_EVERY)
+        await anyio.sleep(LOOK_AGAIN if moved else LOOK_EVERY)
 
 
 class _Door:

@@ -39,7 +39,7 @@ class OnDask:
 
     async def run(self, child: Context) -> None:
         """Work on one iteration. Raises TrackerError, when the cluster loses it."""
-        job = job_of(child, self._handler, self._spec, echo=False)
+        job = job_of(child, self._handler, self._spec, echo=False, wait=True)
         key = f"iteration-{child.uid}"
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 

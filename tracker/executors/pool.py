@@ -51,7 +51,7 @@ class Processes:
         """Work on one iteration. Raises TrackerError, when its process dies."""
         from pebble import ProcessExpired
 
-        job = job_of(child, self._handler, self._spec, echo=self._echo)
+        job = job_of(child, self._handler, self._spec, echo=self._echo, wait=False)
         future = await anyio.to_thread.run_sync(lambda: self._pool.schedule(execute, args=(job,)))
         try:
             status = await asyncio.wrap_future(future)
@@ -81,14 +81,14 @@ async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: 
             await anyio.to_thread.run_sync(pool.join)
 
 
-def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool) -> Job:
+def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool, wait: bool) -> Job:
     """What another process needs to work on an iteration."""
     attrs = shape_of(child)  # not masked: it goes to a process of our own, and is written nowhere
     kept = {name: value for name, value in spec.to_dict().items() if name not in PARENTS}
     own = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
     attrs["spec"] = {**kept, **own}
     attrs.pop("status", None)
-    return Job(attrs, handler, child.connection.target.uri, dict(child.secrets.items()), echo)
+    return Job(attrs, handler, child.connection.target.uri, dict(child.secrets.items()), echo, wait)
 
 
 def died(code: int) -> str:

@@ -1,7 +1,7 @@
 """One run or iteration in another process: of a pool, of a Dask worker, or one of its own.
 
 The worker makes a context of its own on the run's stream, records everything itself, and answers with the status that the run came to. It
-waits until that is stored before it answers. Whoever started it records what it cannot: that it died.
+waits until that is stored before it answers, unless its process lives on for more. Whoever started it records what it cannot: that it died.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ class Job:
     uri: str
     secrets: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
     echo: bool = True  # what it prints is also printed, not only recorded
+    wait: bool = True  # False: its process lives on, and brings what was recorded to the target beside the next job, or at its end
     capture: bool = True  # False: whoever started this process records what it prints
 
 
@@ -65,7 +66,8 @@ async def do(job: Job, orphaned: Callable[[], bool] = bool) -> dict[str, Any]:
         raise
     else:
         await anyio.to_thread.run_sync(context.end)
-    await _stored(context)
+    if job.wait:
+        await _stored(context)
     return dict(context.to_dict()["status"])
 
 
