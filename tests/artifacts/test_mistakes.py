@@ -172,6 +172,8 @@ def test_async_code_has_it_all(tmp_path: Path) -> None:
             assert run.get_cached_artifact("m").labels == {"a": "b"}
             assert await run.artifacts["m"].get_body() == b"x"
             assert (await run.get_store_resource("store://models/p/m")).labels == {"a": "b"}
+            several = await run.log_model("s", b"s", model_file="s.bin", extra_data={"page": b"<b>"})
+            assert await several.get_body() == b"s"
 
     asyncio.run(work())
 

@@ -61,6 +61,18 @@ def test_a_model_with_extras_has_several_files(run: tracker.Context, tmp_path: P
     assert logged.extra_data == {"page": "page", "words": "words.txt", "far": "s3://b/k", "here": "/etc/hostname", "chart": chart.uri}
 
 
+def test_another_body_keeps_what_lay_beside_it(run: tracker.Context) -> None:
+    """An update of the model's bytes is a version with the same extras; get_body is the model, not its directory."""
+    run.log_model("m", b"one", model_file="m.bin", extra_data={"page": b"<b>"})
+    model = run.get_cached_artifact("m")
+    assert model.get_body() == b"one"
+    model.body = b"two"
+    run.update_artifact(model)
+    assert [{file["path"] for file in row["files"]} for row in versions(run, "m")] == [{"m.bin", "page"}] * 2
+    assert run.get_cached_artifact("m").get_body() == b"two"
+    assert model.to_dataitem().file("page").get() == b"<b>"
+
+
 def test_a_model_object_can_be_logged(run: tracker.Context) -> None:
     """An object made by hand says the same, through either call."""
     for call in (run.log_artifact, run.log_model):

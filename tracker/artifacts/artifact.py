@@ -83,6 +83,7 @@ class Artifact:
         self.spec: dict[str, Any] = dict(spec or {})
         self.digest, self.size = "", 0
         self.files: tuple[ArtifactFile, ...] = ()
+        self.earlier: tuple[ArtifactFile, ...] = ()  # of the version before, while a new one is being logged
         self.project = self.uid = ""  # of the run that logged it
         self.iteration = 0
         self.version = 0  # in the project; known of what was asked for, not yet of what was logged just now

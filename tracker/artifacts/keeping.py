@@ -42,7 +42,7 @@ class Producer(msgspec.Struct, frozen=True, kw_only=True):
 def log(producer: Producer, artifact: Artifact, artifact_path: str | None = None, upload: bool | None = None) -> ArtifactLogged:
     """Keep the bytes, if there are any to keep, and fill in the artifact; returns its event. Raises InvalidRequest, Conflict, OSError."""
     check_words(artifact)
-    artifact.digest, artifact.size, artifact.files = "", 0, ()
+    artifact.earlier, artifact.files, artifact.digest, artifact.size = artifact.files, (), "", 0
     artifact.artifact_path = artifact_path if artifact_path is not None else artifact.artifact_path
     base, below = split(base_of(artifact.artifact_path, producer.out_path, project=producer.project, uid=producer.uid), producer.project)
     if artifact.place == artifact.placed:
@@ -131,6 +131,9 @@ class _Keeper:
         files = []
         with moving(f"keeping {artifact.key}", sum(part.size for part in parts)) as step:
             for part in parts:
+                if part.known is not None:
+                    files.append(part.known)
+                    continue
                 with part.open() as content:
                     digest, size = keep(connection, content, step=step)
                 files.append(ArtifactFile(path=part.path, digest=digest, size=size))
@@ -141,7 +144,10 @@ class _Keeper:
         if self._goes_out:
             artifact.place = artifact.place or place_for(self._place, artifact.key, artifact.digest, "") + "/"
             for file in files:
-                self._producer.put(home_of(connection, file.digest), f"{artifact.place.rstrip('/')}/{file.path}", self._given)
+                if not (home := home_of(connection, file.digest)).exists():
+                    message = f"{file.path} of {artifact.key!r} is only at the server: log all its files to have them at {artifact.place}"
+                    raise InvalidRequest(message, field="artifact_path")
+                self._producer.put(home, f"{artifact.place.rstrip('/')}/{file.path}", self._given)
 
     @property
     def _goes_out(self) -> bool:

@@ -4,7 +4,8 @@ The files are those of the model, at the paths they have in its directory, and b
 alone is an artifact of one file, whose bytes are the model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from inspect import isawaitable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -133,6 +134,9 @@ class ModelArtifact(Artifact):
                 raise InvalidRequest(f"the extra_data of model {self.key!r} need the model's file, directory or body", field="extra_data")
             return None
         links = dict(self.extra_data)
+        if self.body is not None and not self.extras:  # another model with the extras it had
+            own = {part.path for part in found}
+            found += [Part(path=file.path, known=file) for file in self.earlier if file.path in links.values() and file.path not in own]
         for name, value in self.extras.items():
             self._extra(str(name), value, found, links)
         if links:
@@ -192,11 +196,22 @@ class ModelArtifact(Artifact):
             found.append(Part(path=text, source=self.directory / text, root=self.directory))
         return text
 
+    def get_body(self) -> Any:
+        """See Artifact: the bytes of the model's file, also when there are others beside it."""
+        if self.body is None and any(file.path == self.model_file for file in self.files):
+            found = self.to_dataitem().file(self.model_file)
+            return _read(found) if isawaitable(found) else found.get()
+        return super().get_body()
+
     def let_go(self) -> None:
         """See Artifact."""
         super().let_go()
         self.source = self.directory = None
         self.extras = {}
+
+
+async def _read(found: Awaitable[Any]) -> Any:
+    return await (await found).get()
 
 
 def _feature(item: Any, field: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from events.types import ArtifactFile
 from tracker.errors import InvalidRequest
 from tracker.names import check_artifact_key
 from tracker.staging import open_content, open_file
@@ -19,12 +20,14 @@ MAX_FILES = 10_000  # their list travels in an event
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A file: its path in the artifact, and its `body` or where it is. Its `source` must not lead out of `root`."""
+    """A file: its path in the artifact, and its `body` or where it is. Its `source` must not lead out of `root`. What is `known` was kept
+    before."""
 
     path: str
     body: Any = None
     source: Path | None = None
     root: Path | None = None
+    known: ArtifactFile | None = None
 
     def open(self) -> BinaryIO:
         """The content. Raises InvalidRequest."""
@@ -39,7 +42,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes, as far as they are known before they are read."""
+        """Bytes that are still to be read, as far as that is known."""
         if self.source is not None:
             return self.source.stat().st_size
         return len(self.body) if isinstance(self.body, (str, bytes, bytearray, memoryview)) else 0
