@@ -145,8 +145,8 @@ class Children(Lifetime):
         status = (task or {}).get("status") or {}
         for child in self.children:
             if child.iteration == best:
-                if status and child.alive:
-                    child.absorb(status)
+                if status and child.alive:  # its state is for whoever works on it to say
+                    child.absorb({name: status.get(name) for name in ("results", "artifacts")})
                 child.mark_as_best()
                 return
         if not status or best < 0:

@@ -114,6 +114,9 @@ class Context(Children):
             attach(context, prepared.notifications)
         return context
 
+    def __repr__(self) -> str:
+        return f"Context({self._name!r}, project={self._project!r}, uid={self.uid!r}, {self.state})"
+
     def _child(self, memory: Memory, number: int) -> "Context":
         return Context(
             self.connection,
@@ -180,9 +183,14 @@ class Context(Children):
                 await prepare(self)
             self._prepare = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether the target is still to be asked what there is of this run; awaiting the context does it."""
+        return self._prepare is not None
+
     def resumed(self, wait: Callable[[Coroutine[Any, Any, "Context"]], "Context"]) -> "Context":
         """`await self` for code that waits: only a context with a given uid has anything to wait for."""
-        if self._prepare is not None:
+        if self.asks:
             wait(self._ready())
             ambient.enter(self)
         return self

@@ -138,8 +138,11 @@ class Lifetime(Inputs):
                 )
             if not self._remote:
                 self.start(capture=self._capturing)
-            elif memory.host:
-                self.set_hostname(memory.host)
+            else:
+                if memory.host:
+                    self.set_hostname(memory.host)
+                if self._iteration == 0:
+                    self._tell(memory.state, memory.error)
             self._first = None
 
     def _spec(self) -> dict[str, Any]:

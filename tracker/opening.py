@@ -52,10 +52,12 @@ def get_or_create_ctx(
         annotations=texts_of(annotations, "annotations"),
     )
     if spec is None:
-        known = _known(connection, with_env)
+        known = _known(connection, with_env, name, str(project))
         if known is not None and (not place or connection is known.connection) and known.answers_to(name, project, uid):
             known.take(wanted)
             known.capture(capture)
+            if not known.asks:
+                known.begin()
             return known
     prepared = prepared_from(spec, name=name, project=str(project), uid=str(uid))
     prepared.memory.parameters |= wanted.parameters
@@ -63,7 +65,7 @@ def get_or_create_ctx(
     prepared.memory.annotations |= wanted.annotations
     context = _opened(prepared, connection)
     context.wants(capture=capture, parent=check_name(parent, "parent") if parent else "")
-    if not prepared.uid or prepared.iteration:
+    if not context.asks:
         context.begin()
     return context
 
@@ -74,22 +76,21 @@ def _place(rundb: str | os.PathLike[str], uri: str | os.PathLike[str]) -> str:
     return str(uri or rundb)
 
 
-def _known(connection: Connection, with_env: bool) -> Context | None:
-    """The ambient run, or the one that was prepared for this process."""
+def _known(connection: Connection, with_env: bool, name: str, project: str) -> Context | None:
+    """The ambient run, or the one that was prepared for this process; the names fill what that does not say."""
     known = ambient.current()
     execution = Execution.from_env() if with_env and known is None else Execution()
-    if not execution.configuration:
+    if not execution.configuration and not execution.secrets:
         return known
+    configuration = execution.configuration or "{}"
 
     def make() -> Context:
-        context = _opened(prepared_from(execution.configuration), connection)
+        context = _opened(prepared_from(configuration, name=name, project=project), connection)
         context.secrets.add_inline(execution.secrets)
         context.console_kept = execution.console_kept
-        if context.iteration:
-            context.begin()
         return context
 
-    return ambient.prepare(execution.configuration, make)
+    return ambient.prepare(configuration, make)
 
 
 def _opened(prepared: Prepared, connection: Connection) -> Context:

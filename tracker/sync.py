@@ -119,6 +119,9 @@ class Context(Inputs, Known):
         False when the target does not answer in ten seconds (at once, when it is known to be away): the journal has it all."""
         return wait(self._context.commit(message, completed))
 
+    def __repr__(self) -> str:
+        return repr(self._context)
+
     def __enter__(self) -> Self:
         return self
 

@@ -111,6 +111,24 @@ async def test_async_code_finds_the_prepared_run_in_every_task(service: Server, 
     await later.commit(completed=True)
 
 
+def test_names_fill_what_a_prepared_run_does_not_say(service: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prepared run without a name, a project or a uid gets the first asker's, and a new uid; secrets alone prepare one, too."""
+    monkeypatch.setenv("TRACKER_EXEC_CONFIG", json.dumps({"spec": {"parameters": {"p1": 5}}}))
+    with tracker.get_or_create_ctx("named", project="p", labels={"a": "b"}) as run:
+        assert tracker.get_or_create_ctx("other").uid == run.uid
+    monkeypatch.delenv("TRACKER_EXEC_CONFIG")
+    monkeypatch.setenv("TRACKER_EXEC_SECRETS", json.dumps({"KEY": "hidden-value"}))
+    with tracker.get_or_create_ctx("secret", project="p") as other:
+        assert (other.uid == run.uid, other.get_secret("KEY"), repr(other)) == (
+            False,
+            "hidden-value",
+            f"Context('secret', project='p', uid='{other.uid}', running)",
+        )
+    assert tracker.flush()
+    stored = service.run(run.uid)
+    assert (stored["name"], stored["state"], stored["parameters"], stored["labels"]) == ("named", "completed", {"p1": 5}, {"a": "b"})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
