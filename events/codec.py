@@ -37,14 +37,22 @@ _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 AnyEvent = Event | Unknown
 KINDS: Mapping[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}  # by tag
+_WIDE = frozenset(kind for kind in KINDS.values() if len(kind.__struct_fields__) >= 15)
 
 
 def encode_event(event: AnyEvent) -> bytes:
     """The msgpack bytes of one event."""
     try:
-        return _encoder.encode(event.data if isinstance(event, Unknown) else event)
+        return _narrow(event) if type(event) in _WIDE else _encoder.encode(event.data if isinstance(event, Unknown) else event)
     except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidEvent(f"{type(event).__name__} cannot be stored: {error}") from error
+
+
+def _narrow(event: AnyEvent) -> bytes:
+    """The bytes of an event of many possible fields. Its encoder gives every such map the header of a large one; with the smallest that
+    will do, an event has one form, whether it is encoded from its struct or its plain shape, and with however many fields to come."""
+    wide = _encoder.encode(event)
+    return bytes((0x80 | wide[2],)) + wide[3:] if wide[:2] == b"\xde\x00" and wide[2] < 16 else wide
 
 
 def encode(events: Sequence[AnyEvent]) -> bytes:
@@ -55,7 +63,7 @@ def encode(events: Sequence[AnyEvent]) -> bytes:
 def encode_plain(events: Sequence[AnyEvent]) -> bytes:
     """The msgpack array of a batch. Raises InvalidEvent."""
     try:
-        plain = _encoder.encode([e.data if type(e) is Unknown else e for e in events])
+        plain = _encoder.encode([e.data if type(e) is Unknown else msgspec.Raw(_narrow(e)) if type(e) in _WIDE else e for e in events])
     except (TypeError, OverflowError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidEvent(f"the batch cannot be stored: {error}") from error
     if len(plain) > MAX_BODY:

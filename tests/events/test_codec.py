@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.codec import MAX_BODY, decode, decode_plain, encode, encode_event, event_from, normal, replace, tag_of
+from events.codec import KINDS, MAX_BODY, decode, decode_plain, encode, encode_event, event_from, normal, replace, tag_of
 from events.errors import Corrupt, InvalidEvent
 from events.types import ConsoleWritten, LabelSet, MetricLogged, ParameterSet, Redacted, ResultLogged, RunCreated, Unknown
 from events.upcast import upcast
@@ -152,3 +152,19 @@ def test_replacing_an_event_leaves_the_others_byte_for_byte() -> None:
     shapes = [{"type": "label.set", "time": 1, "key": "a", "value": "b", "new": 1}, {"type": "x", "time": 1}, {"type": "y", "z": 1}]
     body = replace(msgspec.msgpack.encode(shapes), 1, Redacted(time=1, was="x"))
     assert msgspec.msgpack.decode(body) == [shapes[0], {"type": "redacted", "time": 1, "was": "x"}, shapes[2]]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_an_event_has_one_form(kind: str) -> None:
+    """Encoded from its struct or from its plain shape, an event is the same bytes, whatever fields its kind may have: a log restored
+    from its export has the chain it had."""
+    fields = {
+        field.name: {int: 1, str: "x", bytes: b"x", bool: False, float: 0.5}.get(field.type)
+        for field in msgspec.structs.fields(KINDS[kind])
+    }
+    few = {name: fields[name] for name in ("time", "key", "digest") if fields.get(name) is not None}
+    for shape in (few, {name: value for name, value in fields.items() if value is not None}):
+        event = event_from({"type": kind, **shape})
+        plain = msgspec.to_builtins(event.data if isinstance(event, Unknown) else event, builtin_types=(bytes,))
+        assert encode([event]) == encode([Unknown(type=kind, data=plain)])
+        assert encode_event(event) == msgspec.msgpack.encode(plain)
