@@ -16,7 +16,6 @@ import msgspec
 from events.codec import AnyEvent
 from events.types import ArtifactLogged, BestIterationMarked, IterationStarted, ResultLogged, StateChanged
 from projections.runs import RUNNING
-from tracker.artifacts.view import from_view
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.known import Memory
@@ -75,10 +74,12 @@ class Children(Lifetime):
 
     def absorb(self, status: Mapping[str, Any]) -> None:
         """Take what this iteration came to in another process (the status of its `to_dict`) into memory; nothing is recorded."""
+        from tracker.artifacts.view import from_view
+
         memory = self.memory
         self._absorbed = True
         memory.results.update(plain_dict(status.get("results"), "results"))
-        for view in dict(status.get("artifacts") or {}).values():
+        for view in (status.get("artifacts") or {}).values():
             event = msgspec.convert(
                 {**view, "type": "artifact.logged", "time": time.time_ns(), "iteration": self._iteration}, ArtifactLogged
             )

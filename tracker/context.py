@@ -146,7 +146,12 @@ class Context(Children):
                 child._complete()
             self._complete()
         if self._tmp is not None:
-            await anyio.to_thread.run_sync(self._write, self._tmp)
+            try:
+                await anyio.to_thread.run_sync(self._write, self._tmp)
+            except OSError as error:
+                self.connection.recorder.complaints.say(
+                    "tmp", f"the run cannot be written to {self._tmp} ({error}); it is recorded all the same"
+                )
         return await self._acknowledged()
 
     def _write(self, place: Path) -> None:
@@ -164,7 +169,8 @@ class Context(Children):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        await anyio.to_thread.run_sync(self.end, error)
+        with anyio.CancelScope(shield=True):  # a run that is cancelled ends, too; nobody is waited for
+            await anyio.to_thread.run_sync(self.end, error)
         ambient.leave(self)
 
     def __await__(self) -> Generator[Any, None, "Context"]:

@@ -317,3 +317,41 @@ async def test_every_change_of_state_is_told(tmp_path: Path, caplog: pytest.LogC
                 1 / 0  # noqa: B018
     assert told == [("running", ""), ("evaluating", ""), ("error", "ZeroDivisionError: division by zero")]
     assert caplog.text.count("nobody listens") == 1
+
+
+async def test_a_cancelled_task_ends_its_run(service: Server) -> None:
+    """A run whose task is cancelled, by its own scope or from outside, is aborted; what it said before is there."""
+    uids: list[str] = []
+
+    async def work() -> None:
+        async with tracker.aio.get_or_create_ctx("cancelled", project="p") as run:
+            uids.append(run.uid)
+            async with run.get_child_context(x=1) as child:
+                child.log_result("y", 1)
+                started.set()
+                await anyio.sleep_forever()
+
+    started = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        await started.wait()
+        tasks.cancel_scope.cancel()
+    started = anyio.Event()
+    task = asyncio.ensure_future(work())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await tracker.aio.flush()
+    for uid in uids:
+        child = service.get(f"/v1/projects/p/runs/{uid}?iteration=1")
+        assert (service.run(uid)["state"], child["state"], child["results"]) == ("aborted", "aborted", {"y": 1})
+
+
+def test_a_file_that_cannot_be_written_is_complained_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A `tmp` in a place that is none is named; the commit is stored all the same."""
+    (tmp_path / "file").write_text("x")
+    run = tracker.Context.from_dict({"metadata": {"name": "x", "project": "p"}}, tmp=tmp_path / "file" / "run.json")
+    with caplog.at_level(logging.WARNING):
+        assert run.commit(completed=True)
+    assert f"the run cannot be written to {tmp_path / 'file' / 'run.json'}" in caplog.text
