@@ -189,6 +189,48 @@ def test_how_scripts_end(tmp_path: Path, code: str, state: str, error: str) -> N
     assert (shown["state"], shown["error"]) == (state, error)
 
 
+def test_a_script_with_too_much_to_hand_over(tmp_path: Path) -> None:
+    """Parameters too big for the environment fail the run with what to do instead."""
+    with pytest.raises(RunFailed, match="give that as an input"):
+        tracker.run_function(script(tmp_path, ""), project="p", params={"x": "x" * 200_000})
+
+
+def test_a_run_prepared_for_this_process_is_not_handed_on(tmp_path: Path) -> None:
+    """A script that runs a function in another process, or another script, nests these runs in its own."""
+    (tmp_path / "inner.py").write_text(
+        "import tracker\nwith tracker.get_or_create_ctx() as c:\n    c.log_result('x', c.get_param('x', 0))\n"
+    )
+    code = f"""
+        import tracker
+        def work(context):
+            context.log_result("x", tracker.get_or_create_ctx("deep").get_param("x"))
+        if __name__ == "__main__":
+            with tracker.get_or_create_ctx() as context:
+                runs = [tracker.run_function(handler, params={{"x": x}}, subprocess=True)
+                        for x, handler in enumerate((work, {str(tmp_path / "inner.py")!r}), 1)]
+                context.log_results({{run.uid(): run.output("x") for run in runs}})
+    """
+    outer = tracker.run_function(script(tmp_path, code), project="p")
+    assert sorted(outer.status.results.values()) == [1, 2]
+    assert [run_at(uid)["parent"] for uid in outer.status.results] == [outer.uid()] * 2
+
+
+def test_threads_of_a_process_of_its_own_mean_its_run() -> None:
+    """In a process that is one run's, a thread pool finds the run as well."""
+
+    def work() -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        def deep(x: int) -> None:
+            tracker.get_or_create_ctx("deep").log_result(f"x{x}", x)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(deep, range(3)))
+
+    run = tracker.run_function(work, project="p", subprocess=True)
+    assert run.status.results == {"x0": 0, "x1": 1, "x2": 2}
+
+
 def test_a_script_is_searched_over_parameters(tmp_path: Path) -> None:
     """A script runs for each combination of hyper-parameters as well; each process is an iteration."""
     code = "import tracker\nwith tracker.get_or_create_ctx() as c:\n    c.log_result('double', c.get_param('x') * 2)\n"
@@ -196,6 +238,29 @@ def test_a_script_is_searched_over_parameters(tmp_path: Path) -> None:
     assert run.outputs["best_iteration"] == 2
     assert run.outputs["double"] == 6
     started(run.uid(), iteration=1, result="double")
+
+
+def test_what_a_process_prints_while_it_is_stopped(tmp_path: Path) -> None:
+    """A script that is told to end may clear up, and what it prints then is recorded, however much."""
+    code = """
+        import signal, sys, time, tracker
+        context = tracker.get_or_create_ctx()
+        def end(*_):
+            print("x" * 1_000_000)
+            print("cleared up")
+            sys.exit(1)
+        signal.signal(signal.SIGTERM, end)
+        context.log_result("started", 1)
+        while True:
+            time.sleep(0.01)
+    """
+    run = tracker.run_function(
+        script(tmp_path, code), project="p", state_thresholds={"executing": "2s"}, raise_on_failure=False, watch=False
+    )
+    assert run.status.state == "aborted"
+    printed = console(run.uid())
+    assert printed.endswith("cleared up\n")
+    assert len(printed) > 1_000_000
 
 
 @pytest.mark.anyio

@@ -22,7 +22,7 @@ from tracker.errors import RunFailed
 from tracker.executors.call import call
 from tracker.executors.order import Order, order_of
 from tracker.executors.process import run_process
-from tracker.executors.script import handed, take_results
+from tracker.executors.script import environment, handed, take_results
 from tracker.executors.watch import Stop, Watch, watching
 from tracker.executors.worker import Job, pack
 from tracker.model.run_object import RunObject
@@ -161,7 +161,7 @@ async def _in_process(context: Context, order: Order) -> None:
         context.record_console,
         secrets=context.secrets,
         echo=order.echo,
-        env=os.environ,
+        env=environment(),
         cwd=order.workdir or str(Path.cwd()),
         given=given,
     )

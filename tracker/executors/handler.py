@@ -119,7 +119,9 @@ def _module_of(handler: Handler) -> ModuleType:
 
 
 def _module_at(path: str) -> ModuleType:
-    name = f"{Path(path).stem}_{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    known = Path(path).stat()
+    state = f"{path} {known.st_mtime_ns} {known.st_size}"  # a file that was edited is another module
+    name = f"{Path(path).stem}_{hashlib.sha256(state.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -5,6 +5,7 @@ wants to say to us as its result it writes into a pipe of its own.
 """
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +21,8 @@ from tracker.secrets.store import SecretsStore, StreamMasker
 
 CHUNK = 64 * 1024
 GRACE = 5.0  # seconds between TERM and KILL
-LEFT = 0.5  # seconds for what is still in the pipes of a process that has ended; its children may hold them open for ever
+LINGER = 0.02  # seconds that the beginning of a line waits for its end
+LEFT = 1.0  # seconds for what is still in the pipes of a process that has ended; its children may hold them open for ever
 MAX_REPLY = 64 * 1024 * 1024
 
 Write = Callable[[bytes, str], None]
@@ -53,11 +55,46 @@ async def run_process(
     given: bytes = b"",
 ) -> Ended:
     """Run a program to its end; cancelled, end it. Its command is made with the number of the pipe for its result; `given` is its stdin."""
+    process, reading = await _started(command, env, cwd, wanting=bool(given))
+    reply = bytearray()
+    listening = anyio.CancelScope(shield=True)  # what it says while it is being stopped counts, too
+
+    async def listen() -> None:
+        with listening:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_collect, reading, reply)
+                tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, echo=echo))
+                tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, echo=echo))
+                if process.stdin is not None:
+                    tasks.start_soon(_give, process.stdin, given)
+
+    try:
+        async with anyio.create_task_group() as listener:
+            listener.start_soon(listen)
+            try:
+                await process.wait()
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await _stop(process)
+                raise
+            finally:
+                listening.deadline = anyio.current_time() + LEFT
+    finally:
+        with contextlib.suppress(OSError):  # what it left running
+            os.killpg(process.pid, signal.SIGKILL)
+        os.close(reading)
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+    return Ended(process.returncode or 0, bytes(reply))
+
+
+async def _started(command: Callable[[int], Sequence[str]], env: Mapping[str, str], cwd: str, *, wanting: bool) -> tuple[Any, int]:
+    """The process, and the end of the pipe for its result from which we read."""
     reading, writing = os.pipe()
     try:
         process = await anyio.open_process(
             list(command(writing)),
-            stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if wanting else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**env, "PYTHONUNBUFFERED": "1"},
@@ -70,29 +107,7 @@ async def run_process(
         raise
     finally:
         os.close(writing)
-    reply = bytearray()
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_collect, reading, reply)
-            tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, echo=echo))
-            tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, echo=echo))
-            if process.stdin is not None:
-                tasks.start_soon(_give, process.stdin, given)
-            try:
-                await process.wait()
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await _stop(process)
-                    await anyio.sleep(LEFT)
-                raise
-            tasks.cancel_scope.deadline = anyio.current_time() + LEFT
-    finally:
-        with contextlib.suppress(OSError):  # what it left running
-            os.killpg(process.pid, signal.SIGKILL)
-        os.close(reading)
-        with anyio.CancelScope(shield=True):
-            await process.aclose()
-    return Ended(process.returncode or 0, bytes(reply))
+    return process, reading
 
 
 async def _stop(process: Any) -> None:
@@ -118,17 +133,32 @@ async def _collect(reading: int, reply: bytearray) -> None:
 
 
 async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, *, echo: bool) -> None:
+    """Pass on and record what is printed, by lines: two streams would mix in the middle of them. What is no line yet waits a moment."""
     source = {1: "stdout", 2: "stderr"}[fd]
     masker = StreamMasker(secrets)
+
+    def out(data: bytes, *, last: bool = False) -> None:
+        if masked := masker.feed(data, last=last):
+            write(masked, source)
+            if echo:  # masked, too: another run may record what is printed here
+                _print(masked, fd)
+
+    rest = b""
     try:
-        async for data in stream:
-            if echo:
-                await anyio.to_thread.run_sync(_print, data, fd)
-            if masked := masker.feed(data):
-                write(masked, source)
+        while True:
+            data = b""
+            with anyio.move_on_after(LINGER if rest else math.inf):
+                data = await stream.receive(CHUNK)
+            rest += data
+            cut = rest.rfind(b"\n") + 1 if data and len(rest) < CHUNK else len(rest)
+            if cut:
+                lines, rest = rest[:cut], rest[cut:]
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(out, lines)
+    except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        pass
     finally:
-        if rest := masker.feed(b"", last=True):
-            write(rest, source)
+        out(rest, last=True)
 
 
 def _print(data: bytes, fd: int) -> None:

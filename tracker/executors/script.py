@@ -12,7 +12,7 @@ from typing import Any
 
 from projections.runs import COMPLETED, TERMINAL
 from tracker.context import Context
-from tracker.errors import TrackerError
+from tracker.errors import InvalidRequest, TrackerError
 from tracker.executors.process import Ended, run_process
 from tracker.executors.remains import deliver_remains
 from tracker.shape import shape_of
@@ -29,6 +29,8 @@ PARENTS = (
     "strategy",
 )
 
+MAX_CONFIGURATION = 120 * 1024  # characters; the system takes 128 KiB in one variable
+
 
 class Script:
     """Calls a script for a run or an iteration. Goes to other processes."""
@@ -38,9 +40,15 @@ class Script:
 
     async def __call__(self, context: Context) -> None:
         """Run it to its end; the context here takes what it came to, and records that it failed when it could not say so itself."""
-        env = {**os.environ, "TRACKER_URI": context.connection.target.uri, "TRACKER_EXEC_CONFIG": json.dumps(handed(context))}
+        configuration = json.dumps(handed(context))
+        if len(configuration) > MAX_CONFIGURATION:
+            raise InvalidRequest(
+                f"a script gets its run by the environment, which takes {MAX_CONFIGURATION // 1024} KiB, and this one has "
+                f"{len(configuration) // 1024}: put what is big into a file, and give that as an input",
+                field="params",
+            )
+        env = {**environment(), "TRACKER_URI": context.connection.target.uri, "TRACKER_EXEC_CONFIG": configuration}
         env["TRACKER_EXEC_CONSOLE"] = "kept"
-        env.pop("TRACKER_EXEC_SECRETS", None)
         if secrets := dict(context.secrets.items()):
             env["TRACKER_EXEC_SECRETS"] = json.dumps(secrets)
         command = [sys.executable, self.path]
@@ -56,6 +64,11 @@ class Script:
             context.absorb(status)
         if ended.code and context.alive:
             context.set_state(error=ended.cause, commit=False)
+
+
+def environment() -> dict[str, str]:
+    """What a process inherits: not the run that was prepared for this one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_EXEC_")}
 
 
 def handed(context: Context) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import anyio.to_thread
 import msgspec
 
 from projections.runs import ABORTED
+from tracker import ambient
 from tracker.connection import PROCESS
 from tracker.context import Context
 from tracker.executors.call import call
@@ -50,6 +51,8 @@ async def do(job: Job, orphaned: Callable[[], bool] = bool) -> dict[str, Any]:
     context.secrets.add_inline(job.secrets)
     context.prepared = True
     context.console_kept = not job.capture
+    if not job.capture:  # the process is this run's alone: all its threads mean it
+        ambient.PROCESS_RUNS.prepared = context
     context.begin()
     context.capture(job.capture, echo=job.echo)
     try:
