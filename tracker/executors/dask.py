@@ -19,7 +19,7 @@ import anyio.to_thread
 from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError, Unreachable
 from tracker.executors.handler import Handler
-from tracker.executors.pool import check_importable, job_of
+from tracker.executors.pool import check_importable, job_of, take_status
 from tracker.executors.script import take_results
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import LOCAL, Plan
@@ -55,7 +55,7 @@ class OnDask:
                 await anyio.to_thread.run_sync(self._take_back, future, key)
             raise
         try:
-            child.absorb(await anyio.to_thread.run_sync(_outcome, future))
+            take_status(child, await anyio.to_thread.run_sync(_outcome, future))
         except TrackerError:
             await take_results(child)
             raise

@@ -156,7 +156,7 @@ async def run_iterations(
         fault = ""
     else:
         search = Search(context, plan, watch or Watch(), limit)
-        async with runner_of(plan, handler, spec, subprocess=subprocess, workdir=workdir, echo=echo) as runner:
+        async with runner_of(plan, context, handler, spec, subprocess=subprocess, workdir=workdir, echo=echo) as runner:
             with Progress(context.name, plan.total) as progress:
                 await search.run(runner, progress)
         fault = search.fault
@@ -175,7 +175,9 @@ async def read_plan(context: Context, spec: RunSpec) -> Plan:
 
 
 @asynccontextmanager
-async def runner_of(plan: Plan, handler: Handler, spec: RunSpec, *, subprocess: bool, workdir: str, echo: bool) -> AsyncIterator[Runner]:
+async def runner_of(
+    plan: Plan, context: Context, handler: Handler, spec: RunSpec, *, subprocess: bool, workdir: str, echo: bool
+) -> AsyncIterator[Runner]:
     """Where the iterations of a plan run."""
     opened: AbstractAsyncContextManager[Runner]
     if plan.dask:
@@ -185,7 +187,7 @@ async def runner_of(plan: Plan, handler: Handler, spec: RunSpec, *, subprocess: 
     elif subprocess or plan.parallel > 1:
         from tracker.executors.pool import in_processes
 
-        opened = in_processes(plan, handler, spec, workdir=workdir, echo=echo)
+        opened = in_processes(plan, context.connection, handler, spec, workdir=workdir, echo=echo)
     else:
         yield InProcess(await anyio.to_thread.run_sync(handler.load), spec)
         return

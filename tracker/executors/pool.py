@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +19,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from events.types import StateChanged
+from tracker.connection import Connection
 from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError
 from tracker.executors.handler import Handler
+from tracker.executors.remains import deliver_remains
 from tracker.executors.script import take_results
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import Plan
@@ -58,12 +62,14 @@ class Processes:
         except ProcessExpired as error:
             await take_results(child)
             raise TrackerError(f"its process {died(error.exitcode)}") from None
-        child.absorb(status)
+        take_status(child, status)
 
 
 @asynccontextmanager
-async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: str, echo: bool) -> AsyncIterator[Processes]:
-    """A pool for as long as the search goes on; its processes are gone afterwards, come what may."""
+async def in_processes(
+    plan: Plan, connection: Connection, handler: Handler, spec: RunSpec, *, workdir: str, echo: bool
+) -> AsyncIterator[Processes]:
+    """A pool for as long as the search goes on. Afterwards its processes are gone, come what may, and what they said is delivered."""
     check_importable()
     from pebble import ProcessPool
 
@@ -79,6 +85,7 @@ async def in_processes(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: 
         ended()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(pool.join)
+            await deliver_remains(connection)
 
 
 def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool, wait: bool) -> Job:
@@ -89,6 +96,15 @@ def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool, wait:
     attrs["spec"] = {**kept, **own}
     attrs.pop("status", None)
     return Job(attrs, handler, child.connection.target.uri, dict(child.secrets.items()), echo, wait)
+
+
+def take_status(child: Context, status: dict[str, Any]) -> None:
+    """Take what an iteration came to elsewhere, and record its end here, too: two journals reach the target in any order, and whichever
+    is the later one has to say at last that it has ended, not that it began."""
+    child.absorb(status)
+    if not child.alive:
+        state, error = child.state, child.memory.error
+        child.record(StateChanged(time=time.time_ns(), iteration=child.iteration, state=state, error=error))
 
 
 def died(code: int) -> str:
