@@ -25,6 +25,7 @@ from tracker.preparing import Prepared, prepared_from
 from tracker.recorded import Recorded
 from tracker.recorder import new_id
 from tracker.secrets.store import SecretsStore
+from tracker.shape import shape_of
 from tracker.values import text_of
 
 
@@ -116,6 +117,11 @@ class Context(Children):
 
     def __repr__(self) -> str:
         return f"Context({self._name!r}, project={self._project!r}, uid={self.uid!r}, {self.state})"
+
+    def __reduce__(self) -> tuple[Callable[..., "Context"], tuple[Any, ...]]:
+        if self.secrets:
+            raise TypeError("a context with secrets is not handed to another process: hand over its uid, and open the run there")
+        return _handed_over, (self.connection.target.uri, shape_of(self), self.memory.steps, self._autocommit)
 
     def _child(self, memory: Memory, number: int) -> "Context":
         return Context(
@@ -209,3 +215,14 @@ class Context(Children):
         self._numbering.skip(children)
         self._begun, self._first = True, None
         self.start(capture=self._capturing)
+
+
+def _handed_over(uri: str, attrs: dict[str, Any], steps: dict[str, int], autocommit: bool) -> Context:
+    """A context as another process unpickles it: it records into the same run, which goes on, and ends, where it was opened."""
+    attrs["spec"].pop("notifications", None)  # they are sent where the run was opened
+    context = Context.made(prepared_from(attrs), PROCESS.connection(uri), autocommit=autocommit, remote=True)
+    context._begun, context._first = True, None
+    context._numbering.elsewhere()
+    context.absorb(attrs["status"])
+    context.memory.steps = dict(steps)
+    return context

@@ -29,10 +29,10 @@ class Numbering:
         self._last = max(self._last, last)
 
     def take(self) -> int:
-        """The next number. Raises InvalidRequest in a forked process to which the count could not be handed."""
+        """The next number. Raises InvalidRequest in a process to which the count was not handed."""
         with self._lock:
             if self._file < 0 and self._pid != os.getpid():
-                raise InvalidRequest("iterations cannot be numbered in this forked process: make the child context before the fork")
+                raise InvalidRequest("iterations are numbered where the run was opened: make the child context there, and hand it over")
             self._last = self._last + 1 if self._file < 0 else self._advance(self._last + 1)
             return self._last
 
@@ -48,11 +48,15 @@ class Numbering:
     def share(self) -> None:
         """Before a fork: let the count be seen by the child."""
         with self._lock, suppress(OSError):  # then the child says so, should it ask for a number
-            if self._file < 0:
+            if self._file < 0 and self._pid == os.getpid():
                 file = _nameless()
                 weakref.finalize(self, os.close, file).atexit = False
                 os.pwrite(file, self._last.to_bytes(_SIZE, "big"), 0)
                 self._file = file
+
+    def elsewhere(self) -> None:
+        """The run was opened in another process, which counts."""
+        self._pid = 0
 
     def forked(self) -> None:
         """In the child: whoever held the lock is not here."""

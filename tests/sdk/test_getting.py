@@ -6,10 +6,11 @@ import json
 import logging
 import multiprocessing
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,36 @@ def test_forked_workers_make_iterations_of_one_run(service: Server, job: Job) ->
     assert all(row["results"] == {"square": row["parameters"]["number"] ** 2} for row in table)
     assert {row["state"] for row in table} == {"completed"}
     assert service.run("forks")["results"]["square"] == 40_000
+
+
+def _log_square(run: Any, child: Any, number: int) -> int:
+    """What a worker does with contexts that were handed to it."""
+    run.log_metric(f"n{number}", number)
+    with pytest.raises(InvalidRequest, match="numbered where the run was opened"):
+        run.get_child_context()
+    with child:
+        child.log_result("square", number * number)
+    assert tracker.flush()
+    return int(child.iteration)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_context_can_be_handed_to_a_pool_of_processes(service: Server, method: str) -> None:
+    """Contexts are arguments of tasks as anything else: workers record into the run and the iterations they were given; one with secrets
+    stays where it is."""
+    with tracker.get_or_create_ctx("handed", project="p") as run, ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+        tasks = [pool.submit(_log_square, run, run.get_child_context(number=n), n) for n in (1, 2, 3)]
+        assert [task.result(60) for task in tasks] == [1, 2, 3]
+        secret = tracker.Context.from_dict(
+            {"spec": {"secret_sources": [{"kind": "inline", "source": {"K": "hidden-value"}}]}}, store_run=False
+        )
+        with pytest.raises(TypeError, match="a context with secrets is not handed"):
+            pickle.dumps(secret)
+    assert tracker.flush()
+    stored = service.run(run.uid)
+    assert (stored["state"], stored["attempt_count"], stored["metrics"]) == ("completed", 1, {"n1": 1, "n2": 2, "n3": 3})
+    rows = service.get(f"/v1/projects/p/runs/{run.uid}/iterations")["iterations"]
+    assert [(row["state"], row["results"]) for row in rows] == [("completed", {"square": n * n}) for n in (1, 2, 3)]
 
 
 def _iterate(attrs: dict[str, Any], uri: str, answer: Any) -> None:
