@@ -1,7 +1,15 @@
 """Notifications and secrets of functions that are run, in this process and in others."""
 
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from tests.notifications import handlers
@@ -45,15 +53,15 @@ async def test_a_run_is_told_once(server: Server, receiver: Receiver, how: dict[
     assert [body["state"] for body in receiver.bodies] == ["running", "completed"]
 
 
-@pytest.mark.parametrize("subprocess", [False, True])
-async def test_a_failure_is_told_without_its_secrets(server: Server, receiver: Receiver, subprocess: bool) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_failure_is_told_without_its_secrets(server: Server, receiver: Receiver, apart: bool) -> None:
     """A function's error is told as the run has it, with the values of secrets masked, in the error that is raised, too."""
     with pytest.raises(RunFailed) as caught:
         await aio.run_function(
             handlers.fails,
             notifications=[hook(receiver)],
             secrets=[{"kind": "inline", "source": {"PASSWORD": "canary-password"}}],
-            subprocess=subprocess,
+            subprocess=apart,
             uri=server.uri,
         )
     assert "canary" not in str(caught.value)
@@ -76,6 +84,61 @@ async def test_a_threshold_is_told(server: Server, receiver: Receiver) -> None:
         handlers.hangs, notifications=[hook(receiver)], state_thresholds={"executing": "1s"}, uri=server.uri, raise_on_failure=False
     )
     assert told(server, run.uid(), 2) == [("running", "sent"), ("aborted", "sent")]
+
+
+SLEEPER = """
+import sys
+import anyio, tracker
+
+async def sleeper(context):
+    await anyio.sleep(60)
+
+hook = {"name": "hook", "kind": "webhook", "when": ["lost"], "message": "{{ error }}", "params": {"url": sys.argv[1]}}
+tracker.run_function(sleeper, notifications=[hook])
+"""
+
+
+def test_a_run_that_was_lost_is_told(tmp_path: Path, receiver: Receiver) -> None:
+    """When a machine sleeps and its server finds the run lost, that is told as soon as the run's process hears of it."""
+    server = Server(tmp_path / "data")
+    server.start(TRACKER_LOST_AFTER="1")
+    job = subprocess.Popen([sys.executable, "-c", SLEEPER, receiver.url], env={**os.environ, "TRACKER_URI": server.uri}, cwd=tmp_path)
+    try:
+        uid = until(lambda: (runs := server.get("/v1/projects/default/runs")) and runs["runs"])[0]["uid"]
+        until(lambda: any(event["event"]["type"] == "attempt.started" for event in server.events(uid, "default")))
+        job.send_signal(signal.SIGSTOP)
+        until(lambda: any(event["event"]["type"] == "run.lost" for event in server.events(uid, "default")))
+        job.send_signal(signal.SIGCONT)
+        assert told(server, uid, 1) == [("lost", "sent")]
+        assert receiver.bodies[0]["message"] == "no sign of life for 1 s"
+    finally:
+        assert server.process is not None
+        for process in (job, server.process):
+            process.kill()
+            process.wait(15)
+
+
+async def test_an_abort_from_elsewhere_is_told(server: Server, receiver: Receiver) -> None:
+    """A run that somebody else aborts is told to be aborted, with the reason, by who runs it."""
+    runs: list[str] = []
+
+    async def work(context: aio.Context) -> None:
+        runs.append(context.uid)
+        await anyio.sleep(60)
+
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            await aio.run_function(work, notifications=[hook(receiver)], uri=server.uri, raise_on_failure=False)
+
+        tasks.start_soon(run)
+        await anyio.to_thread.run_sync(until, lambda: runs and server.run(runs[0], "default"))
+        request = urllib.request.Request(
+            f"{server.uri}/v1/projects/default/runs/{runs[0]}/abort", b'{"reason": "enough"}', {"Content-Type": "application/json"}
+        )
+        await anyio.to_thread.run_sync(lambda: urllib.request.urlopen(request, timeout=10).close())
+    assert await anyio.to_thread.run_sync(told, server, runs[0], 2) == [("running", "sent"), ("aborted", "sent")]
+    assert receiver.bodies[-1]["message"] == "aborted enough"
 
 
 @pytest.mark.parametrize("how", [{}, {"subprocess": True}, {"hyperparams": {"lr": [0.1, 0.2]}, "subprocess": True}])

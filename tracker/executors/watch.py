@@ -2,9 +2,11 @@
 
 An abort is a change of state that somebody else wrote into the run's stream. Whoever works on the run follows that stream live and stops
 when it comes: `watching` cancels what runs in a `Stop`, be it the whole run or one iteration. The same scope ends work that takes too long.
-A target that is away is asked again later; the work goes on meanwhile.
+A target that is away is asked again later; the work goes on meanwhile. Who follows the stream also hears that the server found the run
+lost, which the process that is lost cannot tell anybody: those who want to know of the run's states are told here.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
@@ -12,7 +14,7 @@ from typing import Any, Self
 
 import anyio
 
-from projections.runs import ABORTED
+from projections.runs import ABORTED, LOST
 from tracker.beside import beside
 from tracker.connection import Connection
 from tracker.context import Context
@@ -82,21 +84,24 @@ async def watching(context: Context) -> AsyncIterator[Watch]:
     run = run_stream(context.project, context.uid)
 
     async def follow() -> None:
-        await _follow(context.connection, run, watch)
+        await _follow(context, run, watch)
 
     async with beside(follow):
         yield watch
 
 
-async def _follow(connection: Connection, stream: str, watch: Watch) -> None:
+async def _follow(context: Context, stream: str, watch: Watch) -> None:
+    connection, begun = context.connection, time.time_ns()
     after, pause = 0, AGAIN
     while True:
-        asked = {"stream": stream, "types": "state.changed", "follow": "true", "after": str(after)}
+        asked = {"stream": stream, "types": "state.changed,run.lost", "follow": "true", "after": str(after)}
         try:
             async with aclosing(connection.stream("/v1/events", asked)) as items:
                 async for item in items:
                     after, pause = int(item["offset"]), AGAIN
                     _hear(connection, item, watch)
+                    if item["event"]["time"] > begun:
+                        _lose(context, item["event"])
         except (TrackerError, OSError, TimeoutError, KeyError, TypeError, ValueError):
             pass
         await anyio.sleep(pause)
@@ -107,3 +112,9 @@ def _hear(connection: Connection, item: dict[str, Any], watch: Watch) -> None:
     event = item["event"]
     if event.get("state") == ABORTED and item.get("producer") != connection.recorder.producer:
         watch.hear(int(event.get("iteration") or 0), str(event.get("error") or ""))
+
+
+def _lose(context: Context, event: dict[str, Any]) -> None:
+    """Tell that the run was found lost."""
+    if event["type"] == "run.lost" and not event.get("iteration"):
+        context._tell(LOST, str(event.get("reason") or ""))
