@@ -1,9 +1,11 @@
 """Frames of any library as datasets: the same description and the same rows, whoever made the frame."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -164,3 +166,38 @@ def test_mistakes_are_named(run: tracker.Context, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="colour"):
         run.log_dataset("d", frame, colour="red")
     assert run.artifacts == {}
+
+
+def test_frames_as_people_have_them(run: tracker.Context) -> None:
+    """Left-over row numbers, dates as index, numbered columns, several levels, series, record batches, dask: each has a header."""
+    numbers = pd.DataFrame({"a": [1, 2, 3]})
+    dask = pytest.importorskip("dask.dataframe")
+    for frame, header in (
+        (numbers.iloc[[0, 2]], ["a"]),
+        (numbers.set_index(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])), ["index", "a"]),
+        (numbers.set_index(pd.MultiIndex.from_tuples([(1, 2), (3, 4), (5, 6)], names=["x", "y"])), ["x", "y", "a"]),
+        (pd.DataFrame([[1.5, 2.5]]), ["0", "1"]),
+        (pd.Series([1, 2], name="s"), ["s"]),
+        (pl.Series("s", [1, 2]), ["s"]),
+        (pa.RecordBatch.from_pydict({"a": [1]}), ["a"]),
+        (dask.from_pandas(numbers, npartitions=2), ["a"]),
+    ):
+        logged = run.log_dataset("d", frame, stats=True)
+        assert (logged.header, [field["name"] for field in logged.schema["fields"]]) == (header, header)
+        assert set(logged.stats) <= set(header)
+        first, _, _ = run.log_dataset("d", frame, format="csv").get_body().partition(b"\n")
+        assert first.replace(b'"', b"").decode().split(",") == header
+    with pytest.raises(InvalidRequest, match="unique column names"):
+        run.log_dataset("d", pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_long_files_arrive_as_they_were_written(run: tracker.Context, library: str) -> None:
+    """A file that is hashed by a thread while it is written has the digest of its bytes, and the rows of the frame."""
+    table = pa.table({f"c{i}": numpy.random.default_rng(i).standard_normal(250_000) for i in range(6)})
+    frame = {"pandas": table.to_pandas(), "polars": pl.DataFrame(table), "pyarrow": table}[library]
+    logged = run.log_dataset("long", frame)
+    kept = blob(run, logged.digest)
+    assert (hashlib.sha256(kept).hexdigest(), len(kept)) == (logged.digest, logged.size)
+    assert logged.size > 9_000_000
+    assert pq.read_table(io.BytesIO(kept)).column("c5").equals(table.column("c5"))

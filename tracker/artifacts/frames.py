@@ -1,7 +1,8 @@
 """Frames of any library, read and written through narwhals: pandas, polars, pyarrow, modin, cuDF, and lazy ones, which are collected.
 
-A pandas index that says something (names, other values than 0, 1, 2 ...) counts as the first columns, as it does in the files pandas
-writes; one that merely counts rows does not. Widths and texts of a preview are bounded, because it travels in an event.
+A pandas index that says something (it has a name, or is not of integers) counts as the first columns, in a description and in csv; one
+that merely counts rows, or did before rows were left out, does not. Widths and texts of a preview are bounded, because it travels in an
+event.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ class Frame:
             raise InvalidRequest("a dataset needs narwhals: pip install 'run-tracker[data]'", field="df") from None
         self._key = key
         try:
-            frame = nw.from_native(native, allow_series=True)
+            frame = nw.from_native(_tabular(native), allow_series=True)
             if isinstance(frame, nw.LazyFrame):
                 frame = frame.collect()
             if isinstance(frame, nw.Series):
@@ -103,7 +104,7 @@ class Frame:
     def _write_csv(self, file: Any) -> None:
         native = self.native
         if hasattr(native, "to_csv"):
-            native.to_csv(file, index=self._indexed)
+            (native.reset_index() if self._indexed else native).to_csv(file, index=False)
         elif hasattr(native, "write_csv"):
             native.write_csv(file)
         else:
@@ -116,8 +117,7 @@ class Frame:
         index = getattr(self.native, "index", None)
         if index is None or not hasattr(self.native, "reset_index"):
             return False
-        counts = (getattr(index, "start", None), getattr(index, "step", None)) == (0, 1)
-        return not counts or index.name is not None
+        return any(name is not None for name in index.names) or getattr(index.dtype, "kind", "O") not in "iu"
 
     def _head(self, rows: int) -> Any:
         """The first rows, with the columns that an index stands for."""
@@ -130,6 +130,15 @@ class Frame:
             return nw.from_native(self.native.head(rows).reset_index(), eager_only=True)
         except ValueError:  # a column has the index's name
             return head
+
+
+def _tabular(native: Any) -> Any:
+    """The frame; what only hands out columns of Arrow (record batches, their readers) as a table of pyarrow."""
+    if type(native).__module__.partition(".")[0] == "pyarrow" and type(native).__name__.startswith("RecordBatch"):
+        import pyarrow
+
+        return pyarrow.table(native)
+    return native
 
 
 def read_frame(path: Any, format: str, key: str) -> Frame:

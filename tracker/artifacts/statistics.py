@@ -28,8 +28,11 @@ def statistics(frame: Frame) -> dict[str, dict[str, Any]]:
         raise InvalidRequest("statistics need numpy: pip install 'run-tracker[data]'", field="stats") from None
     found = {}
     for name in frame.frame.columns[:MAX_COLUMNS]:
-        series = frame.frame[name]
-        found[str(name)] = _numbers(numpy, series) if series.dtype.is_numeric() else _values(series)
+        series = frame.frame.get_column(name)
+        try:
+            found[str(name)] = _numbers(numpy, series) if series.dtype.is_numeric() else _values(series)
+        except Exception:  # noqa: BLE001 - a kind of number that numpy does not know: how many there are is all there is to say
+            found[str(name)] = {"count": int(series.drop_nulls().len())}
     return found
 
 
@@ -58,9 +61,8 @@ def _values(series: Any) -> dict[str, Any]:
     if not told["count"] or series.dtype.is_nested():
         return told
     try:
-        counted = present.value_counts(sort=True, name="freq")
-        top = plain(counted[counted.columns[0]][0])
-        freq = int(counted["freq"][0])
-    except Exception:  # noqa: BLE001 - lists, structs, objects that cannot be compared: a count is all there is to say
+        counted = present.alias("top").value_counts(sort=True, name="freq")
+        top, freq = plain(counted["top"][0]), int(counted["freq"][0])
+    except Exception:  # noqa: BLE001 - objects that cannot be compared
         return told
     return {**told, "unique": int(counted.shape[0]), "top": top[:200] if isinstance(top, str) else top, "freq": freq}
