@@ -66,6 +66,25 @@ def test_pandas_is_the_default_and_the_format_can_be_said(files: Path) -> None:
         get_dataitem(files / "noname").as_df()
 
 
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_a_directory_of_parts_is_one_frame(tmp_path: Path, s3: dict[str, str], module: Any) -> None:
+    """Files that lie in one directory are read as one frame, in the order of their names; what does not fit together is told."""
+    for number, name in enumerate(("part-0.parquet", "part-1.parquet", "_SUCCESS")):
+        frame = pandas.DataFrame({"a": [number], "b": ["x"]})
+        for base in (str(tmp_path / "all.parquet"), f"s3://data/{module.__name__}/all.parquet", f"memory://{module.__name__}/all"):
+            buffer = io.BytesIO()
+            frame.to_parquet(buffer)
+            get_dataitem(f"{base}/{name}", s3).put(buffer.getvalue())
+    for base in (str(tmp_path / "all.parquet"), f"s3://data/{module.__name__}/all.parquet", f"memory://{module.__name__}/all"):
+        assert plain(get_dataitem(base, s3).as_df(["a"], module)) == {"a": [0, 1]}
+    (tmp_path / "all.parquet" / "other.csv").write_text("z\n1\n")
+    with pytest.raises(InvalidRequest, match="cannot be read as"):
+        get_dataitem(tmp_path / "all.parquet").as_df(df_module=module)
+    (tmp_path / "deep" / "year=1").mkdir(parents=True)
+    with pytest.raises(InvalidRequest, match=r"year=1"):
+        get_dataitem(tmp_path / "deep").as_df(df_module=module)
+
+
 def test_times_choose_rows(files: Path) -> None:
     """Of a column of times, rows from the start up to but without the end are taken, in every library."""
     frame = pandas.DataFrame({"t": pandas.to_datetime(ROWS["when"]), "a": ROWS["a"]})

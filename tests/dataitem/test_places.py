@@ -41,6 +41,7 @@ def test_what_is_put_is_got(place: Callable[[str], DataItem]) -> None:
     assert item.get() == "Grüße".encode()
     assert item.get(encoding="utf-8") == "Grüße"
     item.put(b"0123456789")
+    assert item.stat().size == 10
     assert (item.get(3), item.get(3, 4), item.get(offset=8), item.get(100, 9), item.get(0)) == (b"012", b"456", b"89", b"9", b"")
     item.put(b"abc", append=True)
     assert item.get() == b"0123456789abc"
@@ -63,6 +64,10 @@ def test_directories_are_listed_and_deleted(place: Callable[[str], DataItem]) ->
     assert box.ls() == ["b.txt", "deep/"]
     with pytest.raises(IsADirectoryError, match="recursive=True"):
         box.delete()
+    with pytest.raises(IsADirectoryError, match="box"):
+        box.get()
+    with pytest.raises(IsADirectoryError, match="box"):
+        box.open("r")
     box.delete(recursive=True)
     with pytest.raises(FileNotFoundError):
         box.ls()
@@ -126,6 +131,14 @@ def test_links_do_not_lead_out_of_a_tree(tmp_path: Path) -> None:
     (tmp_path / "tree" / "out").symlink_to(tmp_path / "outside")
     with pytest.raises(InvalidRequest, match="out is a link"):
         get_dataitem(tmp_path / "other").upload(tmp_path / "tree")
+
+
+def test_readers_do_not_disturb_each_other(place: Callable[[str], DataItem]) -> None:
+    """Two open files of one item have each its own place in it."""
+    item = place("two.txt")
+    item.put(b"0123456789")
+    with item.open() as one, item.open() as two:
+        assert (one.read(3), two.read(2), one.read(2), two.read()) == (b"012", b"01", b"34", b"23456789")
 
 
 def test_open_files_are_files(place: Callable[[str], DataItem]) -> None:

@@ -26,26 +26,56 @@ def read_frame(item: "DataItem", columns: list[str] | None, df_module: Any, form
     """The rows of an item. Raises InvalidRequest for an unknown format, module or column, and for what cannot be read."""
     library = _library(df_module)
     wanted = _columns(columns)
-    column = times[0]
-    place = item.place()  # before the suffix is looked at: an artifact's is known by then
-    kind = _format(item, format)
-    if column is None and (times[1] is not None or times[2] is not None):
+    if times[0] is None and (times[1] is not None or times[2] is not None):
         raise InvalidRequest("start_time and end_time need a time_column", field="time_column")
+    place = item.place()  # before the suffix is looked at: an artifact's is known by then
+    if not format and not _known(item) and _is_directory(place):
+        return _parts(item, columns, df_module, format, times, options)
+    kind = _format(item, format)
+    try:
+        return _one(item, library, kind, wanted, times, options)
+    except (IsADirectoryError, FileNotFoundError):
+        if not _is_directory(place):
+            raise
+    return _parts(item, columns, df_module, kind, times, options)
+
+
+def _one(item: "DataItem", library: str, kind: str, wanted: list[str] | None, times: Times, options: dict[str, Any]) -> Any:
+    column = times[0]
     asked = [*wanted, column] if wanted is not None and column is not None and column not in wanted else wanted
     try:
-        with place.open("rb") as file:
+        with item.place().open("rb") as file:
             frame = _READERS[library, kind](file, asked, options)
-            if column is None:
-                return frame
-            return _between(frame, column, times[1], times[2], wanted)
-    except (OSError, TrackerError, ImportError, MemoryError) as error:
-        if isinstance(error, OSError) and type(error).__module__ != "builtins":
+            return frame if column is None else _between(frame, column, times[1], times[2], wanted)
+    except (TrackerError, ImportError, MemoryError):
+        raise
+    except OSError as error:
+        damaged = type(error) is OSError and error.errno is None and not str(error).startswith(shown(item.url))  # pyarrow's way to say it
+        if damaged or type(error).__module__ != "builtins":
             raise _unreadable(item, kind, error) from error
-        if type(error) is OSError and error.errno is None and not str(error).startswith(shown(item.url)):
-            raise _unreadable(item, kind, error) from error  # pyarrow's way to say that a file is damaged
         raise
     except Exception as error:  # every library has errors of its own
         raise _unreadable(item, kind, error) from error
+
+
+def _is_directory(place: Any) -> bool:
+    return bool(place.stat().content_type == "inode/directory")
+
+
+def _parts(item: "DataItem", columns: list[str] | None, df_module: Any, format: str, times: Times, options: dict[str, Any]) -> Any:
+    """The rows of all files of a directory, in the order of their names; what begins with a dot or an underscore is no part of it."""
+    import narwhals
+
+    names = [name for name in item.ls() if not name.startswith((".", "_"))]
+    if deeper := [name for name in names if name.endswith("/")]:
+        raise InvalidRequest(f"{item} holds directories, {deeper[0]} first: read one of them with .file({deeper[0][:-1]!r})", field="url")
+    if not names:
+        raise InvalidRequest(f"{item} is a directory without files", field="url")
+    found = [narwhals.from_native(read_frame(item.file(name), columns, df_module, format, times, options)) for name in names]
+    try:
+        return narwhals.concat(found).to_native()
+    except Exception as error:  # every library has errors of its own
+        raise _unreadable(item, "one frame", error) from error
 
 
 def _unreadable(item: "DataItem", kind: str, error: Exception) -> InvalidRequest:
@@ -53,10 +83,13 @@ def _unreadable(item: "DataItem", kind: str, error: Exception) -> InvalidRequest
     return InvalidRequest(f"{item} cannot be read as {kind}: {text}", field="format")
 
 
+def _known(item: "DataItem") -> str:
+    """What the suffix of the file, or its artifact, says of the format."""
+    return item.suffix.removeprefix(".") or (item.meta.format if item.meta is not None else "")
+
+
 def _format(item: "DataItem", format: str) -> str:
-    asked = format or item.suffix.removeprefix(".")
-    if not asked and item.meta is not None:
-        asked = item.meta.format
+    asked = format or _known(item)
     found = FORMATS.get(asked.lower())
     if found is None:
         what = f"the format {asked!r} is not one of frames" if asked else f"{item} has no suffix that tells its format"

@@ -7,6 +7,7 @@ Nothing of a file system is kept between calls (fsspec keeps instances by their 
 
 import errno
 import io
+import os
 import secrets
 import shutil
 import tempfile
@@ -22,8 +23,15 @@ from tracker.dataitem.urls import path_of, scheme_of, shown
 from tracker.errors import InvalidRequest, TrackerError
 
 CHUNK = 4 * 1024 * 1024
+AHEAD = 1024 * 1024  # bytes that a file of text asks for at least
 _WITH_DIRECTORIES = frozenset({"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs", "arrow_hdfs"})
 _WEB = frozenset({"http", "https"})
+_NUMBERS: dict[type[Exception], int] = {
+    IsADirectoryError: errno.EISDIR,
+    NotADirectoryError: errno.ENOTDIR,
+    PermissionError: errno.EACCES,
+    FileExistsError: errno.EEXIST,
+}
 
 
 class Stat(msgspec.Struct, frozen=True):
@@ -59,7 +67,7 @@ class Place:
         with self._telling():
             system, path = self._reach()
             whole = start == 0 and end is None
-            with _open_web(system, path, whole)[0] if self.kind in _WEB else system.open(path, "rb", cache_type="none") as file:
+            with _open_web(system, path, whole)[0] if self.kind in _WEB else _open_file(system, path) as file:
                 _skip(file, start)
                 left = CHUNK if end is None else end - start
                 while left > 0 and (data := file.read(min(CHUNK, left))):
@@ -76,7 +84,10 @@ class Place:
             if "r" not in mode:
                 self._make_parents(system, path)
                 return system.open(path, mode, **options)  # type: ignore[no-any-return]
-            return system.open(path, mode, cache_type="none" if "b" in mode else "readahead", **options)  # type: ignore[no-any-return]
+            if "+" in mode:
+                return system.open(path, mode, **options)  # type: ignore[no-any-return]
+            file = _open_file(system, path)
+            return file if "b" in mode else io.TextIOWrapper(io.BufferedReader(file, AHEAD), **options)
 
     def write(self, chunks: Iterable[bytes], append: bool = False) -> None:
         """Have these bytes there, or behind what is there."""
@@ -169,8 +180,9 @@ def _named(error: OSError, url: str, text: str, mode: str) -> OSError:
         return error
     if isinstance(error, FileNotFoundError) and not text:
         return FileNotFoundError(errno.ENOENT, "there is no such file" if "r" in mode else "there is no such place", url)
-    if error.errno is not None and type(error) in (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, OSError):
-        return type(error)(error.errno, error.strerror or text, url)
+    number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), None)
+    if number is not None and type(error).__module__ == "builtins":
+        return OSError(number, error.strerror or os.strerror(number), url)  # which makes the class that goes with the number
     return OSError(f"{url}: {text or type(error).__name__}")
 
 
@@ -219,6 +231,19 @@ def _skip(file: IO[bytes], start: int) -> None:
     except (ValueError, OSError, RuntimeError):
         while start > 0 and (data := file.read(min(CHUNK, start))):
             start -= len(data)
+
+
+def _open_file(system: Any, path: str) -> Any:
+    """A file, of which exactly what is read is fetched. Raises IsADirectoryError also where a directory opens as an empty file."""
+    if "memory" in system.protocol:
+        system.open(path, "rb")  # for its errors: what it opens is the one object that everybody reads
+        return io.BytesIO(system.cat_file(path))
+    file = system.open(path, "rb", cache_type="none")
+    details = getattr(file, "details", None)
+    if isinstance(details, dict) and details.get("type") == "directory":
+        file.close()
+        raise IsADirectoryError(errno.EISDIR, "this is a directory", path)
+    return file
 
 
 def _open_web(system: Any, path: str, whole: bool) -> tuple[Any, bool]:
