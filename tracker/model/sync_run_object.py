@@ -3,7 +3,8 @@
 import asyncio
 import queue
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from projections.runs import TERMINAL
@@ -93,7 +94,8 @@ def _wait(work: Callable[[following.Sink], Coroutine[Any, Any, T]]) -> T:
     try:
         while (piece := pieces.get()) is not None:
             put(piece[0])
-            piece[1].set_result(None)
+            with suppress(InvalidStateError):  # who printed it was cancelled meanwhile
+                piece[1].set_result(None)
         return future.result()
     finally:
         future.cancel()
