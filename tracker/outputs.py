@@ -18,6 +18,7 @@ from tracker.artifacts.dataset import DatasetArtifact
 from tracker.artifacts.keeping import Producer, check_words, log
 from tracker.artifacts.model import ModelArtifact
 from tracker.artifacts.wording import artifact_of, dataset_of, model_of
+from tracker.dataitem.urls import shown
 from tracker.errors import InvalidRequest
 from tracker.recording import Recording
 from tracker.values import plain
@@ -184,7 +185,7 @@ class Outputs(Recording):
                     await self.log_artifact(f"{artifact.key}_{name}", body=value, artifact_path=artifact_path, db_key=False)
                 ).uri
             elif isinstance(value, (str, Path)):
-                links[str(name)] = str(value)
+                links[str(name)] = shown(str(value))
             else:
                 message = f"extra_data {name!r} is a path, a URL, bytes or an artifact, not {type(value).__name__}"
                 raise InvalidRequest(message, field="extra_data")
@@ -215,7 +216,7 @@ class Outputs(Recording):
 def _renewed(producer: Producer, artifact: Artifact, logged: ArtifactLogged) -> ArtifactLogged | None:
     """The event of a new version, when the artifact has other content, or is at another place, than what was logged."""
     check_words(artifact)
-    if not artifact.has_content() and artifact.place == logged.uri:
+    if not artifact.has_content() and shown(artifact.place) == logged.uri:
         return None
     event = log(producer, artifact)
     return None if (event.digest, event.uri) == (logged.digest, logged.uri) else event

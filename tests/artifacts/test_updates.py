@@ -64,6 +64,20 @@ def test_a_copy_elsewhere_follows_the_update(run: tracker.Context, tmp_path: Pat
     assert (first.read_text(), Path(artifact.target_path).read_text()) == ("one", "two")
 
 
+def test_a_place_with_a_password_is_recorded_without(run: tracker.Context) -> None:
+    """The URL of an artifact or of a link tells where, never how to get in."""
+    url = "https://me:canary-pw@example.org/x.csv?sig=canary-sig"
+    artifact = run.log_artifact("far", target_path=url)
+    run.log_model("m", b"x", extra_data={"far": url})
+    run.log_dataset("d", pd.DataFrame({"x": [1]}), extra_data={"far": url})
+    artifact.labels["a"] = "b"
+    run.update_artifact(artifact)
+    told = str(ask(run, "/artifacts")) + str(run.to_dict())
+    assert "example.org/x.csv" in told
+    assert "canary" not in told
+    assert len(versions(run, "far")) == 1
+
+
 def test_only_what_was_logged_here_can_be_updated(run: tracker.Context) -> None:
     """The error names what was given."""
     with pytest.raises(InvalidRequest, match="'unknown' was not"):

@@ -19,6 +19,7 @@ from tracker.artifacts.parts import Part, parts_of
 from tracker.artifacts.places import base_of, check_target, place_for, split
 from tracker.artifacts.progress import moving
 from tracker.connection import Connection
+from tracker.dataitem.urls import shown
 from tracker.errors import InvalidRequest
 from tracker.names import check_artifact_key, check_name
 from tracker.staging import Copy, home_of, keep, keep_written, open_content, open_file
@@ -214,7 +215,7 @@ def _event(artifact: Artifact) -> ArtifactLogged:
         kind=artifact.kind,
         digest=artifact.digest,
         size=artifact.size,
-        uri=artifact.place,
+        uri=shown(artifact.place),  # it may hold a password
         path=artifact.path,
         content_type=artifact.content_type,
         format=artifact.format,

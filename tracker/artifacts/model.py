@@ -11,6 +11,7 @@ from typing import Any
 
 from tracker.artifacts.artifact import Artifact, Described
 from tracker.artifacts.parts import Part, file_part, parts_of
+from tracker.dataitem.urls import shown
 from tracker.errors import InvalidRequest
 from tracker.names import check_artifact_key
 from tracker.values import plain, plain_dict, text_of
@@ -187,7 +188,7 @@ class ModelArtifact(Artifact):
     def _linked(self, name: str, value: str | Path, found: list[Part]) -> str:
         text = str(value)
         if "://" in text or Path(text).is_absolute():
-            return text
+            return shown(text)
         check_artifact_key(text, "extra_data")
         if self.directory is None or not (self.directory / text).exists():
             where = f"in {self.directory}" if self.directory is not None else "without a model_dir"
