@@ -1,6 +1,8 @@
 """Where data came from and where it went, and how a job is stopped, from the terminal."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -65,3 +67,12 @@ def test_a_run_is_aborted(run: Tracker, uri: str) -> None:
     assert (found["state"], found["error"]) == ("aborted", "wrong data")
     assert "has ended: it is aborted" in run("abort", "digits/cccc3333", "--uri", uri, code=1).stderr
     assert "has ended: it is completed" in run("abort", "digits/aaaa1111", "--uri", uri, code=1).stderr
+
+
+def test_a_run_is_aborted_in_a_directory_that_another_holds(run: Tracker, data: Path, server: str) -> None:
+    """A directory that a job or a server writes takes the abort as it takes what jobs say."""
+    words = ["abort", "digits/cccc3333", "--reason", "wrong data", "--uri", str(data)]
+    command = [sys.executable, "-c", "from tracker.cli.main import main; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "digits/cccc3333 is aborted\n"), done.stderr
+    assert json.loads(run("show", "digits/cccc3333", "--json", "--uri", server).stdout)["run"]["error"] == "wrong data"

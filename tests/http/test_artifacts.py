@@ -92,12 +92,11 @@ async def test_lineage(serving: Serving) -> None:
     """What a run read is known with who made it, and what became of an artifact, over runs and projects."""
     async with serving() as client:
         await logged(client, "maker", {"key": "data", "digest": digest(b"d")})
-        read = {"type": "input.read", "key": "train", "url": "store://artifacts/p/data", "artifact": "p/data", "version": 1}
+        made: dict[str, Any] = {"type": "artifact.logged", "key": "model"}
+        read: dict[str, Any] = {"type": "input.read", "key": "train", "url": "store://artifacts/p/data", "artifact": "p/data", "version": 1}
         await client.record("run/p/user", [read, {**read, "iteration": 2}, read], producer="user")
         await logged(client, "user2", {"key": "before"})
-        offset = await client.record(
-            "run/p/user", [{"type": "artifact.logged", "key": "model"}, {**read, "key": "late"}], 4, producer="user"
-        )
+        offset = await client.record("run/p/user", [made, {**read, "key": "late"}], 4, producer="user")
         found = await client.get(f"{_P}/artifacts/data/lineage?min_offset={offset}")
         assert [(one["reader"]["uid"], one["reader"]["iteration"], one["key"], one["count"]) for one in found["read_by"]] == [
             ("user", 0, "train", 2),
@@ -116,7 +115,7 @@ async def test_lineage(serving: Serving) -> None:
 async def test_a_run_is_told_to_stop(serving: Serving) -> None:
     """An aborted run or iteration ends with the reason, the job's later words change nothing, and none is aborted twice."""
     async with serving() as client:
-        begin = [{"type": "attempt.started", "attempt": "a"}, {"type": "iteration.started", "iteration": 1}]
+        begin: list[dict[str, Any]] = [{"type": "attempt.started", "attempt": "a"}, {"type": "iteration.started", "iteration": 1}]
         await client.record("run/p/u", begin, producer="job")
         status, run = await client.ask("POST", f"{_P}/runs/u/abort", {"iteration": 1, "reason": "too slow"})
         assert (status, run["state"], run["error"], run["iteration"]) == (200, "aborted", "too slow", 1)

@@ -196,7 +196,7 @@ def hostile(draw: st.DrawFn) -> Said:
     """An event whose every number is at the edge of what msgpack holds, with values that no JSON has; or one of no known shape."""
     kind = draw(st.sampled_from(sorted(KINDS)))
     if draw(st.integers(0, 9)) == 0:
-        data = {"type": draw(st.sampled_from([kind, 1, [], {}, None])), "time": draw(_huge), "iteration": draw(_huge)}
+        data: dict[str, Any] = {"type": draw(st.sampled_from([kind, 1, [], {}, None])), "time": draw(_huge), "iteration": draw(_huge)}
         return draw(st.sampled_from(STREAMS)), Unknown(type="", data=data)
     fields: dict[str, Any] = {}
     for field in msgspec.structs.fields(KINDS[kind]):
