@@ -7,31 +7,22 @@ Nothing of a file system is kept between calls (fsspec keeps instances by their 
 
 import errno
 import io
-import os
-import secrets
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import msgspec
 
 from tracker.dataitem.credentials import Credentials
+from tracker.dataitem.files import CHUNK, give_up, open_file, open_web, replace, seekable_of, skip
+from tracker.dataitem.telling import named, words_of
 from tracker.dataitem.urls import path_of, scheme_of, shown
 from tracker.errors import InvalidRequest, TrackerError
 
-CHUNK = 4 * 1024 * 1024
 AHEAD = 1024 * 1024  # bytes that a file of text asks for at least
 _WITH_DIRECTORIES = frozenset({"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs", "arrow_hdfs"})
 _WEB = frozenset({"http", "https"})
-_NUMBERS: dict[type[Exception], int] = {
-    IsADirectoryError: errno.EISDIR,
-    NotADirectoryError: errno.ENOTDIR,
-    PermissionError: errno.EACCES,
-    FileExistsError: errno.EEXIST,
-}
 
 
 class Stat(msgspec.Struct, frozen=True):
@@ -67,8 +58,8 @@ class Place:
         with self._telling():
             system, path = self._reach()
             whole = start == 0 and end is None
-            with _open_web(system, path, whole)[0] if self.kind in _WEB else _open_file(system, path) as file:
-                _skip(file, start)
+            with open_web(system, path, whole)[0] if self.kind in _WEB else open_file(system, path) as file:
+                skip(file, start)
                 left = CHUNK if end is None else end - start
                 while left > 0 and (data := file.read(min(CHUNK, left))):
                     left -= len(data) if end is not None else 0
@@ -79,21 +70,21 @@ class Place:
         with self._telling(mode):
             system, path = self._reach()
             if self.kind in _WEB and mode in ("r", "rt", "rb"):
-                file = _seekable(*_open_web(system, path, whole=False))
+                file = seekable_of(*open_web(system, path, whole=False))
                 return file if mode == "rb" else io.TextIOWrapper(file, **options)
             if "r" not in mode:
                 self._make_parents(system, path)
                 return system.open(path, mode, **options)  # type: ignore[no-any-return]
             if "+" in mode:
                 return system.open(path, mode, **options)  # type: ignore[no-any-return]
-            file = _open_file(system, path)
+            file = open_file(system, path)
             return file if "b" in mode else io.TextIOWrapper(io.BufferedReader(file, AHEAD), **options)
 
     def write(self, chunks: Iterable[bytes], append: bool = False) -> None:
         """Have these bytes there, or behind what is there."""
         if self.kind in ("file", "local") and not append:
             with self._telling("wb"):
-                _replace(Path(self._reach()[1]), chunks)
+                replace(Path(self._reach()[1]), chunks)
             return
         if self.kind == "memory" and not append:
             chunks = [b"".join(chunks)]  # such a file appears when it is opened
@@ -104,7 +95,7 @@ class Place:
                     file.write(chunk)
                 file.close()
             except BaseException:
-                _give_up(file)
+                give_up(file)
                 raise
 
     def names(self) -> list[str]:
@@ -167,36 +158,12 @@ class Place:
             raise told from (error if url == self.url else None)  # the cause would spell the URL out
 
     def _told(self, error: Exception, url: str, mode: str) -> Exception:
-        text = self._credentials.mask(_words(error))
+        text = self._credentials.mask(words_of(error))
         if isinstance(error, OSError):
-            return _named(error, url, text, mode)
+            return named(error, url, text, mode)
         if isinstance(error, RuntimeError) and not str(error) and "r" not in mode:  # the word for what a file system does not do
             return InvalidRequest(f"{url} cannot be written: {self.kind} is for reading", field="url")
         return OSError(f"{url}: {type(error).__name__}: {text.replace(self.url, url)}")
-
-
-def _named(error: OSError, url: str, text: str, mode: str) -> OSError:
-    if error.filename == url:
-        return error
-    if isinstance(error, FileNotFoundError) and not text:
-        return FileNotFoundError(errno.ENOENT, "there is no such file" if "r" in mode else "there is no such place", url)
-    number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), None)
-    if number is not None and type(error).__module__ == "builtins":
-        return OSError(number, error.strerror or os.strerror(number), url)  # which makes the class that goes with the number
-    return OSError(f"{url}: {text or type(error).__name__}")
-
-
-def _words(error: BaseException) -> str:
-    """What happened, without the URL that some libraries repeat; "" for nothing but an absence."""
-    cause = error
-    if isinstance(error, FileNotFoundError):  # fsspec's word for everything that keeps a web server from telling a size
-        if error.__cause__ is None or not type(error.__cause__).__module__.startswith("aiohttp"):
-            return ""
-        cause = error.__cause__
-    status = getattr(cause, "status", None)
-    if isinstance(status, int):
-        return "" if status in (404, 410) else f"{status} {getattr(cause, 'message', '')}"
-    return str(getattr(cause, "os_error", cause))
 
 
 def _size(info: dict[str, Any]) -> int | None:
@@ -220,84 +187,3 @@ def _content_type(info: dict[str, Any], name: PurePosixPath) -> str:
         return "inode/directory"
     told = info.get("ContentType") or info.get("mimetype") or info.get("contentType")
     return str(told or mimetypes.guess_type(name.name)[0] or "application/octet-stream")
-
-
-def _skip(file: IO[bytes], start: int) -> None:
-    """Go to a byte; by reading, where the place cannot do otherwise."""
-    if not start:
-        return
-    try:
-        file.seek(start)
-    except (ValueError, OSError, RuntimeError):
-        while start > 0 and (data := file.read(min(CHUNK, start))):
-            start -= len(data)
-
-
-def _open_file(system: Any, path: str) -> Any:
-    """A file, of which exactly what is read is fetched. Raises IsADirectoryError also where a directory opens as an empty file."""
-    if "memory" in system.protocol:
-        system.open(path, "rb")  # for its errors: what it opens is the one object that everybody reads
-        return io.BytesIO(system.cat_file(path))
-    file = system.open(path, "rb", cache_type="none")
-    details = getattr(file, "details", None)
-    if isinstance(details, dict) and details.get("type") == "directory":
-        file.close()
-        raise IsADirectoryError(errno.EISDIR, "this is a directory", path)
-    return file
-
-
-def _open_web(system: Any, path: str, whole: bool) -> tuple[Any, bool]:
-    """A file of a web server, and whether it can be sought in, which it can where the server gives parts of it: only the answer to a
-    request for the last byte tells. Otherwise its bytes are read as they come."""
-    if not whole:
-        info = system.info(path)
-        size = info.get("size") or 0
-        if size and info.get("partial", True):
-            file = system.open(path, "rb", size=size, cache_type="none")
-            with suppress(ValueError):
-                file.seek(size - 1)
-                if file.read(1):
-                    file.seek(0)
-                    return file, True
-    return system.open(path, "rb", block_size=0), False
-
-
-def _seekable(file: Any, seekable: bool) -> Any:
-    """The file, or a copy of it on the disk, which goes when it is closed."""
-    if seekable:
-        return file
-    with file:
-        copy = tempfile.SpooledTemporaryFile(CHUNK)  # noqa: SIM115 - the caller closes it
-        shutil.copyfileobj(file, copy, CHUNK)
-        copy.seek(0)
-        return copy
-
-
-def _give_up(file: Any) -> None:
-    """Close a file that is not whole, so that nobody ever sees it where that can be had."""
-    with suppress(Exception):
-        if callable(discard := getattr(file, "discard", None)):
-            discard()
-            file.closed = True
-        else:
-            file.close()
-
-
-def _replace(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write beside, then take the file's place: readers see the old or the new. Devices and pipes are written as they are."""
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            file.writelines(chunks)
-        return
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}")
-    try:
-        with beside.open("xb") as file:
-            file.writelines(chunks)
-        if path.exists():
-            shutil.copymode(path, beside)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

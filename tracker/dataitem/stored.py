@@ -14,7 +14,8 @@ from typing import IO, Any, Protocol
 import anyio
 
 from tracker.connection import PROCESS, Connection
-from tracker.dataitem.place import CHUNK, Stat
+from tracker.dataitem.files import CHUNK
+from tracker.dataitem.place import Stat
 from tracker.dataitem.resolving import Stored, StoredFile, in_portal
 from tracker.errors import InvalidRequest, NotFound, Unavailable
 

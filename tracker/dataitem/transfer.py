@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tracker.dataitem.place import CHUNK, Place
+from tracker.dataitem.files import CHUNK
+from tracker.dataitem.place import Place
 from tracker.dataitem.progress import Progress
 from tracker.dataitem.resolving import Stored
 from tracker.dataitem.stored import StoredPlace
