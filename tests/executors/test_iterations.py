@@ -159,7 +159,7 @@ def test_an_iteration_that_hangs_is_aborted_alone(parallel: int) -> None:
             params={"fail_at": 0.3, "way": "hang"},
             hyperparams={"lr": [0.1, 0.3, 0.5]},
             hyper_param_options={"parallel_runs": parallel},
-            state_thresholds={"executing": "4s" if parallel else "1s"},
+            state_thresholds={"executing": "8s" if parallel else "1s"},
         )
     run = caught.value.run
     assert states(run) == ["completed", "aborted", "completed"]
@@ -184,18 +184,23 @@ def test_a_dask_worker_that_dies_takes_one_iteration_with_it(cluster: Any) -> No
     ]  # fmt: skip
 
 
-def test_a_local_dask_cluster_ends_with_the_search_that_asked_for_it() -> None:
-    """With teardown_dask a cluster of this machine is started, used and stopped: none of its processes is left."""
-    run = tracker.run_function(
-        train, project="p", hyperparams={"lr": [0.1, 0.2]}, hyper_param_options={"dask_cluster_uri": "local", "teardown_dask": True}
-    )
-    assert states(run) == ["completed", "completed"]
+def test_a_local_dask_cluster_stays_until_a_search_tears_it_down() -> None:
+    """A cluster of this machine is started by the first search that asks for one, used by the next, and ends with teardown_dask: none of
+    its processes is left."""
+    from tracker.executors import dask
+
+    def search(**options: Any) -> list[str]:
+        options["dask_cluster_uri"] = "local"
+        return states(tracker.run_function(train, project="p", hyperparams={"lr": [0.1, 0.2]}, hyper_param_options=options))
+
+    assert search() == ["completed", "completed"]
+    cluster = dask._kept[os.getpid()]
+    assert search(teardown_dask=True) == ["completed", "completed"]
+    assert cluster.status.name == "closed"
+    assert not dask._kept
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     spawned = [int(pid) for file in children for pid in file.read_text().split()]
     assert not [pid for pid in spawned if b"dask" in Path(f"/proc/{pid}/cmdline").read_bytes().lower()]
-    from tracker.executors import dask
-
-    assert not dask._kept
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +371,8 @@ def test_one_iteration_is_aborted_from_elsewhere(parallel: int, tmp_path: Path) 
     assert run.state() == "completed"
 
 
-def test_an_abort_of_the_run_ends_its_iterations() -> None:
+@pytest.mark.parametrize("parallel", [0, 2])
+def test_an_abort_of_the_run_ends_its_iterations(parallel: int) -> None:
     """The run and the iterations that were under way are aborted; none is started any more."""
 
     def look() -> None:
@@ -377,10 +383,16 @@ def test_an_abort_of_the_run_ends_its_iterations() -> None:
     helper = threading.Thread(target=look)
     helper.start()
     with pytest.raises(RunFailed, match="enough") as caught:
-        tracker.run_function(train, project="p", params={"fail_at": 0.1, "way": "hang"}, hyperparams={"lr": [0.1, 0.3]})
+        tracker.run_function(
+            train,
+            project="p",
+            params={"fail_at": 0.1, "way": "hang"},
+            hyperparams={"lr": [0.1, 0.1, 0.1]},
+            hyper_param_options={"parallel_runs": parallel},
+        )
     helper.join(30)
     assert caught.value.run.status.state == "aborted"
-    assert states(caught.value.run) == ["aborted"]
+    assert states(caught.value.run) == ["aborted"] * (parallel or 1)
 
 
 def test_what_an_iteration_prints_is_recorded_from_its_process(capfd: pytest.CaptureFixture[str]) -> None:
@@ -390,6 +402,23 @@ def test_what_an_iteration_prints_is_recorded_from_its_process(capfd: pytest.Cap
     assert run.logs(watch=False)[0] == "completed"
     shown = capfd.readouterr().out
     assert [shown.count(f"this is {x}") for x in (1, 2, 3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("parallel", [0, 2])
+def test_a_script_is_run_for_each_combination(tmp_path: Path, parallel: int) -> None:
+    """A whole program finds its iteration by asking for a context; one that fails is a failed iteration."""
+    program = tmp_path / "job.py"
+    program.write_text(
+        "import tracker\nwith tracker.get_or_create_ctx('any name') as context:\n    context.log_result('y', 10 / context.get_param('x'))\n"
+    )
+    with pytest.raises(RunFailed, match="1 of 3 iterations failed") as caught:
+        tracker.run_function(
+            str(program), project="p", hyperparams={"x": [1, 0, 5]}, selector="max.y", hyper_param_options={"parallel_runs": parallel}
+        )
+    found = iterations(caught.value.run)
+    assert [child["state"] for child in found] == ["completed", "error", "completed"]
+    assert [child["results"] for child in found] == [{"y": 10}, {}, {"y": 2}]
+    assert caught.value.run.status.results["best_iteration"] == 1
 
 
 def speak(x: int) -> None:

@@ -143,7 +143,8 @@ async def run_iterations(
 ) -> None:
     """Run a handler once for every combination of `spec`'s hyper-parameters, each a child iteration of `context`'s run.
 
-    `watch` hears of aborts of single iterations; each may take `limit` seconds, one that takes longer is aborted and has failed.
+    `watch` hears of aborts of single iterations; each may take `limit` seconds (from when it is handed out, so
+    that the start of its process counts); one that takes longer is aborted and has failed.
     `subprocess`: in processes of their own even if only one runs at a time, which work in `workdir`; `echo`: what they print is shown
     here, too.
     Afterwards the run has its table, the best iteration's results and artifacts, `iteration_results` and `parallel_coordinates`; and the
