@@ -3,23 +3,16 @@
 import asyncio
 import contextlib
 import io
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 import tracker
 import tracker.aio
-from tests.sdk.conftest import Server, until
-from tracker.connection import PROCESS
 from tracker.errors import InvalidRequest, NotFound, OutOfRange, RunFailed, RunTimeout
 from tracker.model import RunMetadata, RunObject, RunSpec, RunStatus, new_task
 from tracker.model.run_object import RunObject as AioRunObject
@@ -80,6 +73,9 @@ def test_outputs_are_results_and_artifacts_when_the_run_has_ended(uri: str) -> N
     """outputs, output() and artifact() wait for the end; artifacts are named by store:// and can be read."""
     context = begun()
     context.log_artifact("text", body="abc")
+    context.log_artifact("private", body="own", db_key=False)
+    table = pandas.DataFrame({"a": [1, 2]})
+    context.log_dataset("table", df=table)
 
     def end() -> None:
         context.log_result("accuracy", 0.9)
@@ -95,6 +91,8 @@ def test_outputs_are_results_and_artifacts_when_the_run_has_ended(uri: str) -> N
     item = run.artifact("text")
     assert (item.key, item.get()) == ("text", b"abc")
     assert run.artifact("nothing") is None
+    assert run.artifact("private").get() == b"own"
+    assert run.artifact("table").as_df().equals(table)
 
 
 def test_outputs_need_not_wait(uri: str) -> None:
@@ -345,58 +343,3 @@ def test_json_of_a_run_can_leave_out_what_happened(uri: str) -> None:
     assert new_task(base=run).to_dict()["spec"] == {"parameters": {"p": 1}}
     assert run.ui_url == (f"{uri}/v1/projects/p/runs/u1" if uri.startswith("http") else "")
     assert RunObject(status=RunStatus(ui_url="http://x/y")).ui_url == "http://x/y"
-
-
-def test_another_process_is_waited_for_in_a_shared_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that another process records to the same directory is heard of, its log and its outputs read."""
-    data = tmp_path / "data"
-    program = """
-        import sys, tracker
-        with tracker.get_or_create_ctx("train", project="p") as context:
-            context.logger.info("from afar")
-            context.commit()
-            print(context.uid, flush=True)
-            sys.stdin.readline()
-            context.log_result("x", 1)
-    """
-    env = {**os.environ, "TRACKER_URI": str(data), "TRACKER_JOURNALS": str(tmp_path / "journals")}
-    job = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    monkeypatch.setenv("TRACKER_JOURNALS", str(tmp_path / "journals"))
-    monkeypatch.setenv("TRACKER_URI", str(data))
-    try:
-        assert job.stdout is not None
-        uid = job.stdout.readline().strip()
-        run = RunObject(metadata=RunMetadata(uid=uid, project="p"))
-        assert run.state() == "running"
-        with later(lambda: job.communicate("go\n")):
-            assert run.wait_for_completion(sleep=1, timeout=60, show_logs=False) == "completed"
-        assert run.outputs == {"x": 1}
-    finally:
-        job.kill()
-        job.communicate()
-        PROCESS.end()
-
-
-def test_a_wait_outlives_a_restart_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the server is killed and started again, a wait and a followed log go on where they were."""
-    monkeypatch.setenv("TRACKER_JOURNALS", str(tmp_path / "journals"))
-    server = Server(tmp_path / "data")
-    server.start()
-    monkeypatch.setenv("TRACKER_URI", server.uri)
-    try:
-        context = begun()
-        run = of(context)
-        states: list[str] = []
-        with later(lambda: states.append(run.wait_for_completion(sleep=0.1, timeout=90, show_logs=False))):
-            until(lambda: run.status.state == "running")
-            server.signal(signal.SIGKILL)
-            server.start()
-            context.commit(completed=True)
-        assert states == ["completed"]
-    finally:
-        PROCESS.end()
-        assert server.process is not None
-        server.process.kill()
-        server.process.wait(15)

@@ -1,6 +1,7 @@
 """Tasks, specs, options, notifications, targets: what they hold, what they give back, what they refuse."""
 
 import json
+import threading
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -122,6 +123,27 @@ def test_a_base_is_a_beginning_and_stays_as_it_was() -> None:
     task.spec.inputs["more"] = "x"
     assert base.to_dict(secrets=True) == before
     assert new_task(base={"metadata": {"name": "d", "uid": "old"}}).metadata == RunMetadata(name="d")
+
+
+class Trainer:
+    """An object with a handler, and a lock that cannot be copied."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def train(self) -> None:
+        """A handler."""
+
+
+def test_a_handler_may_be_a_method() -> None:
+    """A task copied as a base keeps its handler, a method's object too; text for people and machines leaves functions out."""
+    trainer = Trainer()
+    base = new_task("t", handler=trainer.train, params={"a": [1]})
+    task = new_task(base=base)
+    assert task.spec.handler == trainer.train
+    task.spec.parameters["a"].append(2)
+    assert base.spec.parameters == {"a": [1]}
+    assert "handler" not in task.to_dict().get("spec", {})
 
 
 def test_with_methods_chain_and_replace_as_documented() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from projections.runs import COMPLETED, LOST, TERMINAL
+from projections.runs import COMPLETED, TERMINAL
 from tracker.audit.escape import Console
 from tracker.beside import beside
 from tracker.connection import PROCESS, Connection
@@ -186,8 +186,6 @@ async def _table(run: RunRecord) -> list[list[Any]]:
 
 def _take(run: RunRecord, view: Mapping[str, Any]) -> None:
     run.status.state, run.status.error = str(view["state"]), str(view.get("error") or "")
-    if run.status.state == LOST:
-        run.status.reason = "nothing was heard from its job for too long; it may still come back"
 
 
 def _told(one: Mapping[str, Any]) -> Notification:

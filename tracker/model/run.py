@@ -5,6 +5,7 @@ secret (`secret_sources`, notifications' `secret_params`) is left out of plain v
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy, deepcopy
 from typing import Any, ClassVar, Self
 
 from tracker.errors import InvalidRequest
@@ -103,6 +104,13 @@ class RunSpec(ModelObj):
         """A spec from plain values, in which paths may have the names that contexts give them: in_path, out_path, artifact_path."""
         names = {"in_path": "input_path", "artifact_path": "output_path", "out_path": "output_path", **(deprecated_fields or {})}
         return super().from_dict(struct, fields, names)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if callable(self.handler):  # a method brings its object with it, which is not ours to copy
+            memo[id(self.handler)] = self.handler
+        twin = copy(self)
+        vars(twin).update({name: deepcopy(value, memo) for name, value in vars(self).items()})
+        return twin
 
     @property
     def param_file(self) -> str | None:
