@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 import traceback
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,7 +200,20 @@ def test_paths_are_taken_as_they_are(tmp_path: Path) -> None:
         assert item.get(encoding="utf-8") == name
         assert item.local() == str(tmp_path / name)
     assert get_dataitem(f"file://{tmp_path}/a b.txt").get() == b"a b.txt"
+    assert get_dataitem(f"FILE://{tmp_path}/a b.txt").get() == b"a b.txt"
     assert get_dataitem("a b.txt").get() == b"a b.txt"
+
+
+def test_a_place_in_a_place(tmp_path: Path, s3: dict[str, str]) -> None:
+    """Schemes can be chained as fsspec chains them: a file in an archive is read where the archive is."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in/rows.csv", "a\n1\n")
+    item = get_dataitem(f"zip://in/rows.csv::file://{tmp_path}/a.zip")
+    assert (item.get(), item.suffix, item.kind) == (b"a\n1\n", ".csv", "zip")
+    assert item.as_df().to_dict("list") == {"a": [1]}
+    assert get_dataitem(f"zip://in::{tmp_path}/a.zip").ls() == ["rows.csv"]
+    with pytest.raises(FileNotFoundError, match=r"nothing\.csv"):
+        get_dataitem(f"zip://in/nothing.csv::file://{tmp_path}/a.zip").get()
 
 
 def test_a_copy_goes_with_its_item(s3: dict[str, str]) -> None:

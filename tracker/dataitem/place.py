@@ -39,6 +39,7 @@ class Place:
     def __init__(self, url: str, credentials: Credentials) -> None:
         self.url, self._credentials = url, credentials
         self.kind = scheme_of(url)
+        self._archive: Any = None
 
     @property
     def name(self) -> PurePosixPath:
@@ -132,12 +133,15 @@ class Place:
         if "://" not in self.url and "::" not in self.url.partition("/")[0]:
             return fsspec.filesystem("file"), str(Path(self.url).expanduser().absolute())
         try:
-            return fsspec.url_to_fs(self.url, **self._credentials.options(self.kind))  # type: ignore[no-any-return]
+            found: tuple[Any, str] = fsspec.url_to_fs(self.url, **self._credentials.options(self.kind))
         except ImportError as error:
             extra = "pip install 'run-tracker[s3]'" if self.kind in ("s3", "s3a") else str(error)
             raise ModuleNotFoundError(f"{shown(self.url)} needs a library that is not installed: {extra}", name=error.name) from error
         except ValueError as error:
             raise InvalidRequest(f"{shown(self.url)} cannot be reached: {self._credentials.mask(str(error))}", field="url") from error
+        if "::" in self.url:
+            self._archive = found[0]  # it closes when nobody has it any more, and its files with it
+        return found
 
     def _make_parents(self, system: Any, path: str) -> None:
         if self.kind in _WITH_DIRECTORIES and (parent := path.rpartition("/")[0]):

@@ -27,7 +27,8 @@ def check_url(url: Any) -> str:
         raise InvalidRequest("the URL is empty: give a path, or a URL such as s3://bucket/key", field="url")
     if _UNSEEN.search(text):
         raise InvalidRequest(f"the URL {text[:200]!r} holds control characters", field="url")
-    return text
+    scheme, separator, rest = text.partition("://")
+    return f"{scheme.lower()}{separator}{rest}" if separator and scheme.isalnum() else text
 
 
 def scheme_of(url: str) -> str:
@@ -48,6 +49,8 @@ def joined(base: str, url: str) -> str:
 
 def path_of(url: str) -> PurePosixPath:
     """The path part, for names and suffixes."""
+    if "://" in url and "::" in url:  # of one place in another, such as zip://a.csv::s3://bucket/b.zip
+        url = next(part for part in url.split("::") if "://" in part)
     if scheme_of(url) in ("http", "https"):
         return PurePosixPath(urlsplit(url).path)
     return PurePosixPath(url.partition("://")[2] or url)
