@@ -302,6 +302,20 @@ def test_what_is_printed_need_not_be_shown(capfd: pytest.CaptureFixture[str]) ->
     assert "p1=1" in console(run.uid())
 
 
+@pytest.mark.anyio
+async def test_a_quiet_run_does_not_silence_its_service(capfd: pytest.CaptureFixture[str]) -> None:
+    """What other code of the same loop prints while a run works is still printed."""
+
+    async def job() -> None:
+        await asyncio.sleep(0)
+
+    async def service() -> None:
+        print("the service goes on")
+
+    await asyncio.gather(aio.run_function(job, project="p", watch=False), service())
+    assert "the service goes on" in capfd.readouterr().out
+
+
 def test_secrets_reach_the_handler_only() -> None:
     """A secret is the handler's to use, and is found nowhere in what is recorded."""
 

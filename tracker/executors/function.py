@@ -60,7 +60,8 @@ async def run_function(
     `handler` is a function (plain or async), 'module.function', 'file.py:function', or 'file.py' (a script, which finds its run by
     `get_or_create_ctx`); without one, the task's. `task` is a RunTemplate, a run, or a dict of metadata and spec; the other arguments are
     added to what it says. A plain function runs in a thread of its own; with `subprocess`, or a `workdir` to work in, everything runs in
-    another process. `returns` are log hints for what the handler returns. `watch=False` records what it prints without printing it.
+    another process. `returns` are log hints for what the handler returns. `watch=False` records what it prints without printing it, where
+    that is a process of its own: in this one others may print meanwhile, who are not to be silenced.
     `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call or one iteration. `uri` says where to
     record, as TRACKER_URI does.
 
@@ -82,15 +83,16 @@ def failure(context: Context) -> str:
     return f"run {context.project}/{context.uid} ({context.name}) ended as {context.state}{reason}"
 
 
-async def carry_out(order: Order) -> Context:
-    """Make a run and bring it to its end. Raises nothing of the handler's; cancelled, it aborts the run."""
+async def carry_out(order: Order, *, alone: bool = False) -> Context:
+    """Make a run and bring it to its end. Raises nothing of the handler's; cancelled, it aborts the run. `alone`: nothing else goes on in
+    this process meanwhile that could want to print."""
     made = partial(Context.from_dict, order.attrs, rundb=order.uri, is_api=order.elsewhere, store_run=False)
     context = await anyio.to_thread.run_sync(made)  # it may read files of secrets, or ask a vault
     context.prepared = True
     context.wants(capture=False, parent=order.parent)
     context.begin()
     if not order.elsewhere:
-        context.capture(wanted=True, echo=order.echo)
+        context.capture(wanted=True, echo=order.echo or not alone)
     try:
         async with watching(context) as watch:
             await _attempt(context, order, watch)

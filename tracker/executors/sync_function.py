@@ -56,7 +56,7 @@ def run_function(
     there is a run, when something asked for makes no sense.
     """
     said = {name: value for name, value in locals().items() if name not in ("handler", "task")}
-    context = wait_here(carry_out(order_of(handler, task, said)))
+    context = wait_here(carry_out(order_of(handler, task, said), alone=True))
     run = RunObject.from_dict(context.to_dict())
     run.connection = context.connection
     if raise_on_failure and context.state != COMPLETED:
