@@ -1,12 +1,16 @@
 """A progress bar for people: on a terminal only, and not for what is over in a moment.
 
-It is drawn on stderr, at most ten times a second, by the one who reports the steps: no thread of its own draws into a job's output.
+It is drawn on stderr, at most ten times a second, by the one who reports the steps: no thread of its own draws into a job's output. Where
+stderr is being recorded, it is drawn where that leads, and is no part of the record.
 """
 
+import os
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
+
+from tracker.capture import Capture
 
 PATIENCE = 1.0  # seconds before the bar appears
 PAUSE = 0.1  # seconds between two looks
@@ -21,6 +25,7 @@ class Progress:
         self._bar: Any = None
         self._drawn_at = time.monotonic() + PATIENCE - PAUSE
         self._task: Any = None
+        self._terminal, self._own = _terminal()
 
     def __enter__(self) -> Self:
         return self
@@ -30,11 +35,13 @@ class Progress:
             self._bar.refresh()
             self._bar.stop()
             self._bar = None
+        if self._own and self._terminal is not None:
+            self._terminal.close()
 
     def step(self, failed: int = 0) -> None:
         """One more is done; `failed` of all so far have failed."""
         self._done += 1
-        if self._total < 2 or time.monotonic() - self._drawn_at < PAUSE or not (sys.stderr and sys.stderr.isatty()):
+        if self._total < 2 or time.monotonic() - self._drawn_at < PAUSE or self._terminal is None:
             return
         self._drawn_at = time.monotonic()
         if self._bar is None:
@@ -49,7 +56,15 @@ class Progress:
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         self._bar = Bar(
-            *columns, console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            *columns, console=Console(file=self._terminal), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
         self._task = self._bar.add_task(self._what, total=self._total)
         self._bar.start()
+
+
+def _terminal() -> tuple[TextIO | None, bool]:
+    """The terminal that stderr leads to, if it is one, and whether it is ours to close."""
+    capture = Capture.active
+    if capture is not None and (fd := capture._saved.get(2)) is not None:
+        return (open(os.dup(fd), "w", encoding="utf-8"), True) if os.isatty(fd) else (None, False)  # noqa: PTH123 - a descriptor
+    return (sys.stderr, False) if sys.stderr is not None and sys.stderr.isatty() else (None, False)
