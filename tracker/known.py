@@ -147,8 +147,9 @@ class Known:
         return self.memory.artifacts[key]
 
     def answers_to(self, name: str, project: str, uid: str) -> bool:
-        """Whether these are its names; an empty one is anybody's. A prepared run answers to any name of its project."""
-        return (self.prepared or name in ("", self._name)) and project in ("", self._project) and uid in ("", self._uid)
+        """Whether these are its names; an empty one is anybody's. A prepared run is the one its code was started for, whatever it is
+        called there: it answers to any name and project, so that a script runs by itself and as a task."""
+        return uid in ("", self._uid) and (self.prepared or (name in ("", self._name) and project in ("", self._project)))
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: kind, metadata, spec and status."""

@@ -38,7 +38,7 @@ def get_or_create_ctx(
 
     The ambient run is meant when it has this name (or none is given), and no other project, uid or uri is asked for; parameters, labels
     and annotations that it has otherwise are set. A run that was prepared for this process (TRACKER_EXEC_CONFIG, unless `with_env` is
-    off), or for the handler that asks, is meant under any name. `spec` describes a new run: a dict, a task or a run object. With `uid`, a
+    off), or for the handler that asks, is meant under any name and project. `spec` is a new run: a dict, task or run object. With `uid`, a
     run that exists goes on: a new attempt at it, with what it had (the target is asked once, when the context is awaited or entered).
     `uri` (or `rundb`) says where to record: a directory or http://host:port; default TRACKER_URI, or ./tracker-data. `capture` records the
     console. `parent` is the uid of the run this one is nested in.
@@ -79,6 +79,8 @@ def _place(rundb: str | os.PathLike[str], uri: str | os.PathLike[str]) -> str:
 def _known(connection: Connection, with_env: bool, name: str, project: str) -> Context | None:
     """The ambient run, or the one that was prepared for this process; the names fill what that does not say."""
     known = ambient.current()
+    if not with_env and known is not None and known is ambient.PROCESS_RUNS.prepared:
+        return None
     execution = Execution.from_env() if with_env and known is None else Execution()
     if not execution.configuration and not execution.secrets:
         return known
