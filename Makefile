@@ -40,7 +40,7 @@ fix: $(VENV)/dev.stamp  ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/demo.stamp  ## the table of figures, written to benchmarks/results/ too
+bench: $(VENV)/dev.stamp  ## the table of figures, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks.run
 
 clean:  ## the environment and all caches
