@@ -14,8 +14,7 @@ from typing import Any, Self
 import msgspec
 
 from events.codec import AnyEvent
-from events.types import ArtifactLogged, BestIterationMarked, IterationStarted, ResultLogged, StateChanged
-from projections.runs import RUNNING
+from events.types import ArtifactLogged, BestIterationMarked, IterationStarted, ResultLogged
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.known import Memory
@@ -63,8 +62,7 @@ class Children(Lifetime):
         child = self._child(memory, self._numbering.take())
         self.children.append(child)
         child.record(
-            IterationStarted(time=memory.started_at, iteration=child.iteration, parameters=memory.parameters, labels=memory.labels),
-            StateChanged(time=memory.started_at, iteration=child.iteration, state=RUNNING),
+            IterationStarted(time=memory.started_at, iteration=child.iteration, parameters=memory.parameters, labels=memory.labels)
         )
         return child
 

@@ -18,12 +18,11 @@ import anyio.to_thread
 
 from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError, Unreachable
+from tracker.executors.elsewhere import introduce, job_of, take_results
 from tracker.executors.handler import Handler
-from tracker.executors.pool import check_importable, job_of, take_status
-from tracker.executors.script import take_results
+from tracker.executors.pool import check_importable
 from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import LOCAL, Plan
-from tracker.model.run import RunSpec
 
 PATIENCE = 10  # seconds that a scheduler may take to answer
 
@@ -33,13 +32,14 @@ _kept: dict[int, Any] = {}  # by process id: the local cluster that nobody asked
 class OnDask:
     """Iterations as tasks of a cluster."""
 
-    def __init__(self, client: Any, parallel: int, handler: Handler, spec: RunSpec) -> None:
+    def __init__(self, client: Any, parallel: int, handler: Handler) -> None:
         self.parallel = parallel
-        self._client, self._handler, self._spec = client, handler, spec
+        self._client, self._handler = client, handler
 
-    async def run(self, child: Context) -> None:
+    async def run(self, child: Context, begun: Callable[[], None]) -> None:
         """Work on one iteration. Raises TrackerError, when the cluster loses it."""
-        job = job_of(child, self._handler, self._spec, echo=False, wait=True)
+        await introduce(child)
+        job = job_of(child, self._handler, echo=False)
         key = f"iteration-{child.uid}"
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
@@ -48,14 +48,16 @@ class OnDask:
                 loop.call_soon_threadsafe(done.set)
 
         future = await anyio.to_thread.run_sync(self._submit, job, key, tell)
+        begun()
         try:
             await done.wait()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._take_back, future, key)
+                await take_results(child)
             raise
         try:
-            take_status(child, await anyio.to_thread.run_sync(_outcome, future))
+            child.absorb(await anyio.to_thread.run_sync(_outcome, future))
         except TrackerError:
             await take_results(child)
             raise
@@ -86,7 +88,7 @@ def _outcome(future: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def on_dask(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: str) -> AsyncIterator[OnDask]:
+async def on_dask(plan: Plan, handler: Handler, *, workdir: str) -> AsyncIterator[OnDask]:
     """A client of the plan's cluster for as long as the search goes on."""
     if workdir:
         raise InvalidRequest("the workers of a Dask cluster work where they were started: leave workdir out", field="workdir")
@@ -95,7 +97,7 @@ async def on_dask(plan: Plan, handler: Handler, spec: RunSpec, *, workdir: str) 
         check_importable()
     cluster, client, threads = await anyio.to_thread.run_sync(_open, plan)
     try:
-        yield OnDask(client, max(1, min(plan.parallel or threads, threads)), handler, spec)
+        yield OnDask(client, max(1, min(plan.parallel or threads, threads)), handler)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(_close, plan, cluster, client)

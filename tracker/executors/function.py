@@ -20,11 +20,12 @@ from tracker import ambient
 from tracker.context import Context
 from tracker.errors import RunFailed
 from tracker.executors.call import call
+from tracker.executors.elsewhere import job_of, take_results
 from tracker.executors.order import Order, order_of
 from tracker.executors.process import run_process
-from tracker.executors.script import environment, handed, take_results
+from tracker.executors.script import environment
 from tracker.executors.watch import Stop, Watch, watching
-from tracker.executors.worker import Job, pack
+from tracker.executors.worker import pack
 from tracker.model.run_object import RunObject
 
 WORKER = "from tracker.executors.worker import main; main({})"
@@ -104,9 +105,9 @@ async def carry_out(order: Order, *, alone: bool = False) -> Context:
 async def _attempt(context: Context, order: Order, watch: Watch) -> None:
     """One try at the work; whatever comes of it is the state of the run afterwards."""
     error: BaseException | None = None
-    stop = watch.over(0, order.limit if order.custom or not order.search else None)
     try:
-        with stop:
+        with watch.over() as stop:
+            stop.within(order.limit if order.custom or not order.search else None)
             try:
                 await _work(context, order, watch)
             except (Exception, SystemExit, KeyboardInterrupt) as raised:  # noqa: BLE001 - the handler's
@@ -156,8 +157,7 @@ async def _work(context: Context, order: Order, watch: Watch) -> None:
 
 async def _in_process(context: Context, order: Order) -> None:
     """Have another process do the work, and take what the run came to; what it cannot record of its end is recorded here."""
-    job = Job(handed(context), order.handler, context.connection.target.uri, dict(context.secrets.items()), order.echo, capture=False)
-    given = await anyio.to_thread.run_sync(pack, job)
+    given = await anyio.to_thread.run_sync(pack, job_of(context, order.handler, echo=order.echo, capture=False))
     ended = await run_process(
         lambda pipe: [sys.executable, "-c", WORKER.format(pipe)],
         context.record_console,

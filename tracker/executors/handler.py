@@ -57,6 +57,11 @@ class Handler:
             return _checked(cloudpickle.loads(self.code), str(self))
         return _checked(_found(_module_of(self), self), str(self))
 
+    def portable(self) -> "Handler":
+        """What goes to another process in its place. Raises InvalidRequest for a function that cannot."""
+        kind, given = self.__reduce__()
+        return kind(*given)  # type: ignore[no-any-return]
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self.callable is None:
             return Handler, (self.module, self.path, self.function, self.code)

@@ -9,6 +9,7 @@ comes to its end. Last come the table, the best and the picture, whatever failed
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -29,14 +30,16 @@ from tracker.hyperparams.plan import Plan, param_file_of, plan_of
 from tracker.hyperparams.table import Row, iteration_table
 from tracker.model.run import RunSpec
 
+PATIENCE = 5.0  # seconds for the table of a search that was aborted
+
 
 class Runner(Protocol):
     """Where iterations run: `parallel` at a time; `run` brings one to its end, and raises what it failed of."""
 
     parallel: int
 
-    async def run(self, child: Context) -> None:
-        """Work on one iteration. Cancelled, it ends that work and no other."""
+    async def run(self, child: Context, begun: Callable[[], None]) -> None:
+        """Work on one iteration, and tell by `begun` when that begins. Cancelled, it ends that work and no other."""
 
 
 class InProcess:
@@ -47,8 +50,9 @@ class InProcess:
     def __init__(self, function: Callable[..., Any], spec: RunSpec) -> None:
         self._function, self._spec = function, spec
 
-    async def run(self, child: Context) -> None:
+    async def run(self, child: Context, begun: Callable[[], None]) -> None:
         """Call the handler; the child is the ambient run meanwhile."""
+        begun()
         child.prepared = True
         ambient.enter(child)
         await call(self._function, child, self._spec)
@@ -78,9 +82,9 @@ class Search:
     async def _one(self, runner: Runner, child: Context, room: anyio.Semaphore, progress: Progress) -> None:
         error: Exception | SystemExit | None = None
         try:
-            with self._watch.over(child.iteration, self._limit) as stop:
+            with self._watch.over(child.iteration) as stop:
                 try:
-                    await runner.run(child)
+                    await runner.run(child, partial(stop.within, self._limit))
                 except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever an iteration fails of is its own
                     error = raised
             if stop.heard:  # who aborted it has recorded that
@@ -143,8 +147,8 @@ async def run_iterations(
 ) -> None:
     """Run a handler once for every combination of `spec`'s hyper-parameters, each a child iteration of `context`'s run.
 
-    `watch` hears of aborts of single iterations; each may take `limit` seconds (from when it is handed out, so
-    that the start of its process counts); one that takes longer is aborted and has failed.
+    `watch` hears of aborts of single iterations; each may take `limit` seconds, the start of its process and the
+    import of its code not counted; one that takes longer is aborted and has failed.
     `subprocess`: in processes of their own even if only one runs at a time, which work in `workdir`; `echo`: what they print is shown
     here, too.
     Afterwards the run has its table, the best iteration's results and artifacts, `iteration_results` and `parallel_coordinates`; and the
@@ -157,9 +161,14 @@ async def run_iterations(
         fault = ""
     else:
         search = Search(context, plan, watch or Watch(), limit)
-        async with runner_of(plan, context, handler, spec, subprocess=subprocess, workdir=workdir, echo=echo) as runner:
-            with Progress(context.name, plan.total) as progress:
-                await search.run(runner, progress)
+        try:
+            async with runner_of(plan, context, handler, spec, subprocess=subprocess, workdir=workdir, echo=echo) as runner:
+                with Progress(context.name, plan.total) as progress:
+                    await search.run(runner, progress)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(PATIENCE, shield=True):  # what came to its end before is worth as much as ever
+                await conclude(context, plan)
+            raise
         fault = search.fault
     await conclude(context, plan)
     if fault:
@@ -181,14 +190,16 @@ async def runner_of(
 ) -> AsyncIterator[Runner]:
     """Where the iterations of a plan run."""
     opened: AbstractAsyncContextManager[Runner]
+    if plan.dask or subprocess or plan.parallel > 1:
+        handler = await anyio.to_thread.run_sync(handler.portable)  # a pool does not tell that one cannot be sent, it waits for ever
     if plan.dask:
         from tracker.executors.dask import on_dask
 
-        opened = on_dask(plan, handler, spec, workdir=workdir)
+        opened = on_dask(plan, handler, workdir=workdir)
     elif subprocess or plan.parallel > 1:
         from tracker.executors.pool import in_processes
 
-        opened = in_processes(plan, context.connection, handler, spec, workdir=workdir, echo=echo)
+        opened = in_processes(plan, context.connection, handler, workdir=workdir, echo=echo)
     else:
         yield InProcess(await anyio.to_thread.run_sync(handler.load), spec)
         return

@@ -1,110 +1,118 @@
 """Iterations in processes of this machine.
 
-A pool of fresh processes (spawned, never forked: the tracker has threads) takes one iteration after the other. A process that dies takes
-only its own iteration with it, which fails with how it died; cancelling an iteration kills the process it is in. What a killed process had
-said is in its journal, and gets delivered from there.
+A pool of fresh processes (spawned, never forked: the tracker has threads) takes one iteration after the other. Each iteration has a place,
+in which its process says who it is, and that it has begun: so it can be stopped, and its time counts from when its work begins. A process
+that dies takes only its own iteration with it, which fails with how it died; one whose iteration is cancelled is told to end (TERM), and
+killed when it does not. What it had said is in its journal, and gets delivered from there, before anybody says that the iteration ended.
 """
 
 import asyncio
 import multiprocessing
-import os
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from events.types import StateChanged
+from tracker.beside import beside
 from tracker.connection import Connection
 from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError
+from tracker.executors.elsewhere import introduce, job_of, take_results
 from tracker.executors.handler import Handler
+from tracker.executors.places import NOBODY, Places, enter, execute_here
+from tracker.executors.process import GRACE
 from tracker.executors.remains import deliver_remains
-from tracker.executors.script import take_results
-from tracker.executors.worker import Job, execute
 from tracker.hyperparams.plan import Plan
-from tracker.model.run import RunSpec
-from tracker.shape import shape_of
 
-# what of a run's spec is the parent's business, not its iterations'
-PARENTS = (
-    "hyperparams",
-    "param_file",
-    "hyper_param_options",
-    "selector",
-    "strategy",
-    "notifications",
-    "state_thresholds",
-    "secret_sources",
-)
+LOOK = 0.05  # seconds between two looks whether an iteration has begun
 
 
 class Processes:
     """Iterations in the processes of a pool."""
 
-    def __init__(self, pool: Any, parallel: int, handler: Handler, spec: RunSpec, *, echo: bool) -> None:
-        self.parallel = parallel
-        self._pool, self._handler, self._spec, self._echo = pool, handler, spec, echo
+    def __init__(self, pool: Any, places: Places, handler: Handler, *, echo: bool) -> None:
+        self.parallel = len(places)
+        self._pool, self._places, self._handler, self._echo = pool, places, handler, echo
+        self._free = list(range(self.parallel))
 
-    async def run(self, child: Context) -> None:
+    async def run(self, child: Context, begun: Callable[[], None]) -> None:
         """Work on one iteration. Raises TrackerError, when its process dies."""
         from pebble import ProcessExpired
 
-        job = job_of(child, self._handler, self._spec, echo=self._echo, wait=False)
-        future = await anyio.to_thread.run_sync(lambda: self._pool.schedule(execute, args=(job,)))
+        await introduce(child)
+        place = self._free.pop()
+        self._places.clear(place)
+        job = job_of(child, self._handler, echo=self._echo, wait=False)
+        future = await anyio.to_thread.run_sync(lambda: self._pool.schedule(execute_here, args=(job, place)))
         try:
-            status = await asyncio.wrap_future(future)
+            async with beside(partial(self._begins, place, begun)):
+                await self._ended(future, place)
+            child.absorb(future.result())
         except ProcessExpired as error:
             await take_results(child)
             raise TrackerError(f"its process {died(error.exitcode)}") from None
-        take_status(child, status)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await take_results(child)
+            raise
+        finally:
+            self._free.append(place)
+
+    async def _begins(self, place: int, begun: Callable[[], None]) -> None:
+        while True:
+            if self._places.has_begun(place):
+                begun()
+                return
+            await anyio.sleep(LOOK)
+
+    async def _ended(self, future: Any, place: int) -> None:
+        """Wait until nobody works on it any more; cancelled, end the process that does."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(_: Any) -> None:
+            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                loop.call_soon_threadsafe(ended.set)
+
+        future.add_done_callback(tell)
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            if self._places.pid(place) == NOBODY:
+                future.cancel()
+            with anyio.CancelScope(shield=True):
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    self._places.signal(place, number)
+                    with anyio.move_on_after(GRACE):
+                        await ended.wait()
+                        break
+            raise
 
 
 @asynccontextmanager
-async def in_processes(
-    plan: Plan, connection: Connection, handler: Handler, spec: RunSpec, *, workdir: str, echo: bool
-) -> AsyncIterator[Processes]:
+async def in_processes(plan: Plan, connection: Connection, handler: Handler, *, workdir: str, echo: bool) -> AsyncIterator[Processes]:
     """A pool for as long as the search goes on. Afterwards its processes are gone, come what may, and what they said is delivered."""
     check_importable()
     from pebble import ProcessPool
 
-    parallel = max(1, min(plan.parallel, plan.total))
-    pool: Any = ProcessPool(
-        max_workers=parallel, context=multiprocessing.get_context("spawn"), initializer=os.chdir, initargs=(workdir or str(Path.cwd()),)
-    )
+    spawned = multiprocessing.get_context("spawn")
+    places = Places(spawned, max(1, min(plan.parallel, plan.total)))
+    given = (places, workdir or str(Path.cwd()))
+    pool: Any = ProcessPool(max_workers=len(places), context=spawned, initializer=enter, initargs=given)
     ended = pool.stop
     try:
-        yield Processes(pool, parallel, handler, spec, echo=echo)
+        yield Processes(pool, places, handler, echo=echo)
         ended = pool.close
     finally:
         ended()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(pool.join)
             await deliver_remains(connection)
-
-
-def job_of(child: Context, handler: Handler, spec: RunSpec, *, echo: bool, wait: bool) -> Job:
-    """What another process needs to work on an iteration."""
-    attrs = shape_of(child)  # not masked: it goes to a process of our own, and is written nowhere
-    kept = {name: value for name, value in spec.to_dict().items() if name not in PARENTS}
-    own = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
-    attrs["spec"] = {**kept, **own}
-    attrs.pop("status", None)
-    return Job(attrs, handler, child.connection.target.uri, dict(child.secrets.items()), echo, wait)
-
-
-def take_status(child: Context, status: dict[str, Any]) -> None:
-    """Take what an iteration came to elsewhere, and record its end here, too: two journals reach the target in any order, and whichever
-    is the later one has to say at last that it has ended, not that it began."""
-    child.absorb(status)
-    if not child.alive:
-        state, error = child.state, child.memory.error
-        child.record(StateChanged(time=time.time_ns(), iteration=child.iteration, state=state, error=error))
 
 
 def died(code: int) -> str:

@@ -4,30 +4,15 @@
 it prints is recorded here. One that asks for no context is a run all the same: it fails with its exit code.
 """
 
-import asyncio
 import json
 import os
 import sys
-from typing import Any
 
 from projections.runs import COMPLETED, TERMINAL
 from tracker.context import Context
-from tracker.errors import InvalidRequest, TrackerError
+from tracker.errors import InvalidRequest
+from tracker.executors.elsewhere import handed, recorded_elsewhere
 from tracker.executors.process import Ended, run_process
-from tracker.executors.remains import deliver_remains
-from tracker.shape import shape_of
-
-# what of a run's spec is the business of whoever runs it
-PARENTS = (
-    "notifications",
-    "state_thresholds",
-    "secret_sources",
-    "hyperparams",
-    "hyper_param_options",
-    "param_file",
-    "selector",
-    "strategy",
-)
 
 MAX_CONFIGURATION = 120 * 1024  # characters; the system takes 128 KiB in one variable
 
@@ -69,41 +54,3 @@ class Script:
 def environment() -> dict[str, str]:
     """What a process inherits: not the run that was prepared for this one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_EXEC_")}
-
-
-def handed(context: Context) -> dict[str, Any]:
-    """The run as the process that works on it gets it; not masked, for it goes to a process of our own and is written nowhere."""
-    attrs = shape_of(context)
-    attrs["spec"] = {name: value for name, value in attrs["spec"].items() if name not in PARENTS}
-    attrs.pop("status", None)
-    return attrs
-
-
-async def deliver_left(context: Context) -> None:
-    """Bring what a process left behind that died to the target, if that answers."""
-    await deliver_remains(context.connection)
-
-
-async def recorded_elsewhere(context: Context, *, dead: bool) -> dict[str, Any]:
-    """What the target knows of the run: its state, error and results, as another process recorded them; nothing, when it does not answer.
-    What a process left behind that is `dead` is delivered first."""
-    connection = context.connection
-    if dead:
-        await deliver_left(context)
-    uid = context.uid.removesuffix(f"-{context.iteration}") if context.iteration else context.uid
-    params = {"iteration": str(context.iteration)} if context.iteration else {}
-    try:
-        head = (await asyncio.wrap_future(connection.ask("GET", "/health")))["offset"]
-        params["min_offset"] = str(head)
-        run = await asyncio.wrap_future(connection.ask("GET", f"/v1/projects/{context.project}/runs/{uid}", params))
-    except (TrackerError, TimeoutError, OSError) as error:
-        what = str(error) or type(error).__name__
-        connection.recorder.complaints.say("elsewhere", f"it is not known what another process recorded of run {uid} ({what})")
-        return {}
-    return {name: run[name] for name in ("state", "error", "results") if run.get(name)}
-
-
-async def take_results(context: Context) -> None:
-    """Take the results that a process recorded which was stopped or died."""
-    status = await recorded_elsewhere(context, dead=True)
-    context.absorb({"state": context.state, "error": context.memory.error, "results": status.get("results")})

@@ -27,19 +27,24 @@ SELDOM = 15.0
 
 
 class Stop:
-    """A block of work on a run or an iteration that can be stopped: `with watch.over(0, limit) as stop`. `reason` says afterwards why it
+    """A block of work on a run or an iteration that can be stopped: `with watch.over(0) as stop`. `reason` says afterwards why it
     was; `heard`, whether that came from somebody else, who recorded it."""
 
-    def __init__(self, watch: "Watch", iteration: int, limit: float | None) -> None:
-        self._watch, self._iteration, self._limit = watch, iteration, limit
+    def __init__(self, watch: "Watch", iteration: int) -> None:
+        self._watch, self._iteration = watch, iteration
+        self._limit: float | None = None
         self._scope = anyio.CancelScope()
         self.reason = ""
         self.heard = False
 
+    def within(self, limit: float | None) -> None:
+        """The work has so many seconds from now on."""
+        self._limit = limit
+        if limit is not None:
+            self._scope.deadline = anyio.current_time() + limit
+
     def __enter__(self) -> Self:
         self._watch.stops.setdefault(self._iteration, []).append(self)
-        if self._limit is not None:
-            self._scope.deadline = anyio.current_time() + self._limit
         self._scope.__enter__()
         if self._iteration in self._watch.reasons:
             self._scope.cancel()
@@ -66,9 +71,9 @@ class Watch:
         self.reasons: dict[int, str] = {}
         self.stops: dict[int, list[Stop]] = {}
 
-    def over(self, iteration: int = 0, limit: float | None = None) -> Stop:
-        """Work that an abort of this iteration stops, and the end of its time (in seconds)."""
-        return Stop(self, iteration, limit)
+    def over(self, iteration: int = 0) -> Stop:
+        """Work that an abort of this iteration stops."""
+        return Stop(self, iteration)
 
     def hear(self, iteration: int, reason: str) -> None:
         """Somebody aborted the run or an iteration of it."""

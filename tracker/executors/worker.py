@@ -45,8 +45,9 @@ def execute(job: Job) -> dict[str, Any]:
     return anyio.run(do, job)
 
 
-async def do(job: Job, orphaned: Callable[[], bool] = bool) -> dict[str, Any]:
-    """`execute` in an event loop. Cancelled, it leaves the word to whoever started it, if that is still there."""
+async def do(job: Job, orphaned: Callable[[], bool] = bool, begun: Callable[[], object] = bool) -> dict[str, Any]:
+    """`execute` in an event loop; `begun` is called when the handler is there to be called. Cancelled, it leaves the word to whoever
+    started it, if that is still there."""
     context = Context.from_dict(job.attrs, rundb=job.uri, store_run=False)
     context.secrets.add_inline(job.secrets)
     context.prepared = True
@@ -57,6 +58,7 @@ async def do(job: Job, orphaned: Callable[[], bool] = bool) -> dict[str, Any]:
     context.capture(job.capture, echo=job.echo)
     try:
         function = await anyio.to_thread.run_sync(job.handler.load)
+        begun()
         await call(function, context, RunSpec.from_dict(dict(job.attrs.get("spec") or {})))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the handler's
         await anyio.to_thread.run_sync(context.end, error)
@@ -78,9 +80,10 @@ async def _stored(context: Context) -> bool:
     return await asyncio.wrap_future(context.connection.flush())
 
 
-async def _until_stopped(job: Job, pipe: int) -> dict[str, Any]:
-    """Do the job of this process, unless a TERM stops it, or the end of the process that started it: nobody reads from the pipe then."""
-    status: dict[str, Any] = {}
+async def until_stopped(job: Job, starter: int, begun: Callable[[], object] = bool) -> dict[str, Any] | None:
+    """Do a job in the main thread of its process, unless a TERM stops it, or the end of the process that started this one: `starter` can
+    be read from then. None, when it was stopped."""
+    status: dict[str, Any] | None = None
     alone = False
     async with anyio.create_task_group() as tasks:
 
@@ -91,13 +94,13 @@ async def _until_stopped(job: Job, pipe: int) -> dict[str, Any]:
 
         async def left() -> None:
             nonlocal alone
-            await anyio.wait_readable(pipe)
+            await anyio.wait_readable(starter)
             alone = True
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(told)
         tasks.start_soon(left)
-        status = await do(job, lambda: alone)
+        status = await do(job, lambda: alone, begun)
         tasks.cancel_scope.cancel()
     return status
 
@@ -123,7 +126,7 @@ def main(pipe: int) -> None:
             "traceback": text,
         }
     else:
-        answer = {"status": anyio.run(_until_stopped, job, pipe)}
+        answer = {"status": anyio.run(until_stopped, job, pipe) or {}}
     PROCESS.end()
     with open(pipe, "wb") as file:
         file.write(msgspec.msgpack.encode(answer))
