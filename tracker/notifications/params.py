@@ -19,3 +19,10 @@ def only(params: Params, *known: str) -> None:
     """Refuse parameters that would mean nothing."""
     if strange := sorted(set(params) - set(known)):
         raise InvalidRequest(f"it knows no parameter {strange[0]!r}: use {', '.join(known) or 'none'}", field="params")
+
+
+def truth(value: Any, *, default: bool) -> bool:
+    """A parameter that is true or false, also as text."""
+    if value is None:
+        return default
+    return value.strip().lower() in ("1", "true", "yes") if isinstance(value, str) else bool(value)

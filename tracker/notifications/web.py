@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tracker.errors import InvalidRequest
 from tracker.expressions import compile_expression, compile_template
 from tracker.notifications.message import TIMEOUT, Channel, Message, NotSent
-from tracker.notifications.params import Params, needed, only
+from tracker.notifications.params import Params, needed, only, truth
 
 METHODS = ("POST", "PUT", "PATCH", "GET", "DELETE")
 COLOURS = {"error": "#d92d20", "warning": "#f79009"}
@@ -64,6 +64,7 @@ def webhook(params: Params) -> Channel:
     only(params, "url", "method", "headers", "override_body", "verify_ssl")
     url, method = url_of(needed(params, "url")), str(params.get("method") or "POST").upper()
     headers, shape = params.get("headers") or {}, params.get("override_body")
+    verify = truth(params.get("verify_ssl"), default=True)
     if method not in METHODS:
         raise InvalidRequest(f"its method is one of {', '.join(METHODS)}, not {method!r}", field="params")
     if not isinstance(headers, Mapping) or not all(str(text).isprintable() for pair in headers.items() for text in pair):
@@ -76,7 +77,7 @@ def webhook(params: Params) -> Channel:
         body: Any = {"message": message.text, "severity": message.severity, "state": message.state, "runs": [message.run]}
         if shape is not None:
             body = _filled(shape, {**message.values, "message": message.text, "severity": message.severity})
-        request(url, _json(body), method=method, headers=heads, verify=bool(params.get("verify_ssl", True)))
+        request(url, _json(body), method=method, headers=heads, verify=verify)
 
     return send
 
