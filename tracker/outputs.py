@@ -1,26 +1,28 @@
 """What a context keeps of what its run made: artifacts, with their bytes.
 
-Bytes are hashed and kept in worker threads, and only then the event that names them is recorded: a version is never half there. Logging a
-key again makes a new version; what is said about a version may be changed by `update_artifact`, its bytes may not.
+Bytes are hashed and kept in worker threads, which then record the event that names them: a version is never half there, and whoever is
+cancelled before finds nothing kept. Logging a key again makes a new version; what is said about a version may be changed by
+`update_artifact`, its bytes may not.
 """
 
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-
-import anyio.to_thread
 
 from events.types import ArtifactLogged, ArtifactTagged, ArtifactUpdated
 from tracker.artifacts.artifact import Artifact
 from tracker.artifacts.dataset import DatasetArtifact
 from tracker.artifacts.keeping import Producer, check_words, log
 from tracker.artifacts.model import ModelArtifact
+from tracker.artifacts.places import Outside
 from tracker.artifacts.wording import artifact_of, dataset_of, model_of
-from tracker.dataitem.urls import shown
+from tracker.dataitem.urls import secrets_in, shown
 from tracker.errors import InvalidRequest
 from tracker.recording import Recording
+from tracker.threads import Check, in_thread
 from tracker.values import plain
 
 A = TypeVar("A", bound=Artifact)
@@ -147,28 +149,39 @@ class Outputs(Recording):
                 f"update_artifact takes an artifact that was logged here; {what!r} was not: log it", field="artifact_object"
             )
         await self._keep_extras(given, None)
-        event = await anyio.to_thread.run_sync(_renewed, self._producer(), artifact_object, logged)
-        if event is not None:
-            self.record(event)
-        else:
-            self.record(*_changes(artifact_object, logged))
-        self._remember(artifact_object)
+        await in_thread(partial(self._update, given, logged))
         await self._reply
         return artifact_object
 
     async def _keep(self, given: Any, make: Callable[[], A], artifact_path: str | None, upload: bool | None) -> A:
         """Keep and record; what was made here of a key lets go of its content, an object that was given does not."""
-        artifact = await anyio.to_thread.run_sync(make)
+        artifact = await in_thread(lambda _: make())
         await self._keep_extras(artifact, artifact_path)
-        event = await anyio.to_thread.run_sync(log, self._producer(), artifact, artifact_path, upload)
-        self.record(event)
-        if artifact is not given:
-            artifact.let_go()
-        elif callable(getattr(artifact.body, "read", None)):  # it was read to its end
-            artifact.body = None
-        self._remember(artifact)
+
+        def work(check: Check) -> None:
+            self._hide(artifact, artifact_path)
+            self.record(log(self._producer(check), artifact, artifact_path, upload))
+            if artifact is not given:
+                artifact.let_go()
+            elif callable(getattr(artifact.body, "read", None)):  # it was read to its end
+                artifact.body = None
+            self._remember(artifact)
+
+        await in_thread(work)
         await self._reply
         return artifact
+
+    def _update(self, artifact: Artifact, logged: ArtifactLogged, check: Check) -> None:
+        self._hide(artifact, None)
+        event = _renewed(self._producer(check), artifact, logged)
+        self.record(*([event] if event is not None else _changes(artifact, logged)))
+        self._remember(artifact)
+
+    def _hide(self, artifact: Artifact, artifact_path: str | None) -> None:
+        """What is secret in the places that were said is masked in all that is recorded from now on."""
+        places = (artifact.place, artifact.local_path, getattr(artifact, "source", None), artifact_path)
+        if found := [secret for place in places for secret in secrets_in(str(place or ""))]:
+            self.secrets.hide(found)
 
     async def _keep_extras(self, artifact: Artifact, artifact_path: str | None) -> None:
         """Keep the bytes that are linked with a dataset as artifacts of the run; the links are in its `extra_data`."""
@@ -185,6 +198,7 @@ class Outputs(Recording):
                     await self.log_artifact(f"{artifact.key}_{name}", body=value, artifact_path=artifact_path, db_key=False)
                 ).uri
             elif isinstance(value, (str, Path)):
+                self.secrets.hide(secrets_in(str(value)))
                 links[str(name)] = shown(str(value))
             else:
                 message = f"extra_data {name!r} is a path, a URL, bytes or an artifact, not {type(value).__name__}"
@@ -199,17 +213,15 @@ class Outputs(Recording):
         artifact.opener = lambda logged: DataItem(Blocking(logged.uri, logged.key, connection=connection))
         self.memory.artifacts[artifact.key] = artifact.released()
 
-    def _producer(self) -> Producer:
-        from tracker.artifacts.outside import put
-
-        connection, secrets = self.connection, self.secrets
+    def _producer(self, check: Check) -> Producer:
         return Producer(
-            connection=connection,
+            connection=self.connection,
             project=self._project,
             uid=self._uid,
             iteration=self._iteration,
             out_path=self.out_path,
-            put=lambda path, url, exact: put(path, url, exact, connection=connection, secrets=secrets),
+            outside=Outside(self.connection, self.secrets),
+            check=check,
         )
 
 
@@ -218,7 +230,7 @@ def _renewed(producer: Producer, artifact: Artifact, logged: ArtifactLogged) -> 
     check_words(artifact)
     if not artifact.has_content() and shown(artifact.place) == logged.uri:
         return None
-    event = log(producer, artifact)
+    event = log(producer, artifact, upload=artifact.upload)
     return None if (event.digest, event.uri) == (logged.digest, logged.uri) else event
 
 

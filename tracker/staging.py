@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from tracker.blobs import Draft
 from tracker.connection import Connection
+from tracker.dataitem.progress import Step, silent
 from tracker.delivery import staged_path, staging
 from tracker.errors import InvalidRequest
 from tracker.journal import make_private
@@ -23,12 +24,7 @@ CHUNK = 1024 * 1024
 ALONE = 8 * CHUNK  # so much is written without the help of a thread
 AHEAD = 8  # chunks that may wait for their writing
 
-Step = Callable[[int], None]  # is told of every so many bytes
 Copy = Callable[[Path, str], None]  # is given the written file and its digest, before they are kept
-
-
-def _silent(_bytes: int) -> None:
-    pass
 
 
 def open_content(body: Any) -> BinaryIO:
@@ -60,11 +56,11 @@ def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
 
 class Sheet(io.RawIOBase):
     """A draft as a file that libraries can write: forward only. What is long is hashed and written by a thread while more of it is made;
-    `settle` waits for that, and must be called whatever happens."""
+    `settle` waits for that, and must be called whatever happens. A `step` that raises ends the writing."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, step: Step) -> None:
         super().__init__()
-        self._draft, self._size = draft, 0
+        self._draft, self._size, self._step = draft, 0, step
         self._waiting: queue.Queue[bytes | None] = queue.Queue(AHEAD)
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
@@ -81,6 +77,7 @@ class Sheet(io.RawIOBase):
         """See RawIOBase. Raises what the thread ran into before."""
         chunk = data if isinstance(data, bytes) else bytes(memoryview(data).cast("B"))
         self._size += len(chunk)
+        self._step(len(chunk))
         if self._thread is None and self._size < ALONE:
             self._draft.write(chunk)
             return len(chunk)
@@ -110,7 +107,7 @@ class Sheet(io.RawIOBase):
                     self._error = error
 
 
-def keep(connection: Connection, content: BinaryIO, *, step: Step = _silent, copy: Copy | None = None) -> tuple[str, int]:
+def keep(connection: Connection, content: BinaryIO, *, step: Step = silent, copy: Copy | None = None) -> tuple[str, int]:
     """Copy the content to where it waits or stays; returns its sha256 and size. Blocks: for worker threads. Raises OSError."""
 
     def write(file: Any) -> None:
@@ -118,18 +115,20 @@ def keep(connection: Connection, content: BinaryIO, *, step: Step = _silent, cop
             if not isinstance(chunk, bytes):
                 raise InvalidRequest("the artifact's file was opened as text: open it with mode 'rb'", field="body")
             file.write(chunk)
-            step(len(chunk))
 
-    return keep_written(connection, write, copy=copy)
+    return keep_written(connection, write, step=step, copy=copy)
 
 
-def keep_written(connection: Connection, write: Callable[[Any], object], *, copy: Copy | None = None) -> tuple[str, int]:
-    """Keep what `write` writes into the file it is given; returns its sha256 and size. Blocks: for worker threads. Raises OSError."""
+def keep_written(
+    connection: Connection, write: Callable[[Any], object], *, step: Step = silent, copy: Copy | None = None
+) -> tuple[str, int]:
+    """Keep what `write` writes into the file it is given; returns its sha256 and size. Blocks: for worker threads. Raises OSError, and
+    what `step` raises; nothing is kept then."""
     drafts = connection.target.path / "blobs" / "tmp" if connection.local else staging(connection.recorder.directory) / "tmp"
     make_private(drafts)
     draft = Draft(drafts)
     try:
-        sheet = Sheet(draft)
+        sheet = Sheet(draft, step)
         try:
             write(sheet)
         finally:

@@ -1,6 +1,7 @@
 """What cannot be kept is refused by name: the caller hears what is wrong, nothing is recorded, nothing is left behind."""
 
 import asyncio
+import io
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pandas as pd
 import pytest
 
@@ -131,6 +133,66 @@ def test_a_cancelled_call_leaves_nothing_half_done(tmp_path: Path) -> None:
     assert not list((tmp_path / "data" / "blobs" / "tmp").iterdir())
 
 
+class Endless(io.RawIOBase):
+    """A file that never ends, and tells how much of it was read."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As much as is wanted."""
+        self.asked += 1
+        return len(buffer)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_call_that_is_called_off_keeps_nothing(tmp_path: Path, native: bool) -> None:
+    """Whoever stops waiting for a long content stops its keeping: no bytes stay, and no event names any."""
+
+    async def work() -> None:
+        async with tracker.aio.get_or_create_ctx("x", project="p", uri=str(tmp_path / "data")) as run:
+            endless = Endless()
+            if native:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(run.log_artifact("endless", body=endless), 0.2)
+            else:
+                with anyio.move_on_after(0.2) as scope:
+                    await run.log_artifact("endless", body=endless)
+                assert scope.cancelled_caught
+            asked = endless.asked
+            assert asked > 0
+            assert not [file for file in (tmp_path / "data" / "blobs").rglob("*") if file.is_file()]
+            await run.log_artifact("next", body="x")
+            assert endless.asked == asked
+            assert list(run.artifacts) == ["next"]
+
+    asyncio.run(work())
+
+
+def test_a_directory_of_which_something_is_kept_is_kept_whole(tmp_path: Path) -> None:
+    """Whoever stops waiting in the middle of a directory finds all of it recorded, or none kept: bytes always have an event."""
+    home = tmp_path / "set"
+    home.mkdir()
+    for i in range(60):
+        (home / f"{i:02}").write_bytes(os.urandom(300_000))
+
+    async def work(patience: float) -> None:
+        data = tmp_path / f"data{patience}"
+        async with tracker.aio.get_or_create_ctx("x", project="p", uri=str(data)) as run:
+            with anyio.move_on_after(patience):
+                await run.log_artifact("set", local_path=home)
+            kept = {file.name for file in (data / "blobs").rglob("*") if file.is_file()}
+            named = {digest for a in run.artifacts.values() for digest in (a.digest, *(file.digest for file in a.files))}
+            assert kept == named
+
+    for patience in (0.0, 0.001, 0.01, 0.05, 0.1):
+        asyncio.run(work(patience))
+
+
 def test_the_loop_goes_on_while_bytes_are_hashed(tmp_path: Path) -> None:
     """Other tasks run while a big file is kept."""
     big = tmp_path / "big"
@@ -179,14 +241,19 @@ def test_async_code_has_it_all(tmp_path: Path) -> None:
 
 
 SLOW = """
-import io, sys, time, tracker
+import io, pandas, sys, time, tracker
 class Slow(io.RawIOBase):
     left = 16
     def readinto(self, buffer):
         if not self.left: return 0
         self.left -= 1; time.sleep(0.1); buffer[:5] = b"bytes"; return 5
+class Frame(pandas.DataFrame):
+    def to_parquet(self, file):
+        for _ in range(16):
+            time.sleep(0.1); file.write(b"bytes")
 with tracker.get_or_create_ctx("x", uri=sys.argv[1]) as run:
     run.log_artifact("slow", body=Slow())
+    run.log_dataset("frame", Frame({"x": [1]}))
     run.log_artifact("quick", body="x")
 """
 
@@ -203,5 +270,6 @@ def test_long_work_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
             shown += piece
     os.close(mine)
     assert b"keeping slow" in shown
+    assert b"keeping frame" in shown
     assert b"quick" not in shown
     assert subprocess.run(command, capture_output=True, check=True, timeout=60).stderr == b""

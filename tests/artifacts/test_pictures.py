@@ -3,6 +3,7 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -49,6 +50,34 @@ def test_a_chart_of_hostile_values_is_still_a_picture() -> None:
     assert not re.search(rb"nan|inf", ET.tostring(picture(page)).lower())
     assert picture(ChartArtifact("empty", header=["a"]).get_body()) is not None
     assert picture(ChartArtifact("one", [[1, 2]]).get_body()) is not None
+
+
+def test_axes_tell_values_apart() -> None:
+    """Marks are round numbers that differ as they are written; words and dates stand at the axis as they are."""
+
+    def texts(rows: list[list[Any]]) -> list[str]:
+        page = ChartArtifact("c", rows, header=["x", "y"]).get_body()
+        return [str(text.text) for text in picture(page).iter("{http://www.w3.org/2000/svg}text")]
+
+    near = texts([[i, 1e9 + i] for i in range(5)])
+    assert {"1000000001", "1000000002"} <= set(near)
+    assert {"0.2", "0.4"} <= set(texts([[i, i / 10] for i in range(11)]))
+    assert {"Oslo", "Paris"} <= set(texts([["Oslo", 1], ["Paris", 2]]))
+    assert "2024-01-02" in texts([[date(2024, 1, day), day] for day in range(1, 5)])
+    for rows in ([[1, 0.8]], [[0, 5e-324]], [[0, 1e308], [1, -1e308]], [[i, 1 + i * 1e-12] for i in range(3)]):
+        assert len(texts(rows)) > 4
+
+
+def test_many_points_make_a_small_picture() -> None:
+    """Ten thousand points are thinned to what can be seen, and the peak is still there; one point between gaps is a dot."""
+    rows = [[i, 1000.0 if i == 5_000 else math.sin(i)] for i in range(10_000)]
+    page = ChartArtifact("c", rows, header=["x", "y"]).get_body()
+    assert len(page) < 80_000
+    [line] = [path for path in picture(page).iter("{http://www.w3.org/2000/svg}path") if path.get("stroke-width") == "2"]
+    highest = min(float(point.split()[1]) for point in re.split("[ML]", line.get("d"))[1:])
+    assert highest < 60
+    alone = ChartArtifact("c", [[i, 1 if i == 500 else math.nan] for i in range(1000)]).get_body()
+    assert len(list(picture(alone).iter("{http://www.w3.org/2000/svg}circle"))) == 1
 
 
 def test_a_row_that_does_not_fit_is_named(run: tracker.Context) -> None:

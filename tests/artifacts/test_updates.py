@@ -9,7 +9,7 @@ import tracker
 from tests.artifacts.conftest import ask, blob, versions
 from tests.dataitem.conftest import s3
 from tracker.artifacts import ChartArtifact
-from tracker.errors import InvalidRequest
+from tracker.errors import Conflict, InvalidRequest
 
 __all__ = ["s3"]
 
@@ -62,6 +62,43 @@ def test_a_copy_elsewhere_follows_the_update(run: tracker.Context, tmp_path: Pat
     artifact.body = "two"
     run.update_artifact(artifact)
     assert (first.read_text(), Path(artifact.target_path).read_text()) == ("one", "two")
+
+
+def test_other_bytes_do_not_go_over_those_at_a_place(run: tracker.Context, tmp_path: Path) -> None:
+    """What was put at a place of its own stays there: an update with other bytes is refused, until it names another place."""
+    target = tmp_path / "d.parquet"
+    frame = run.log_dataset("d", pd.DataFrame({"x": [1]}), target_path=str(target))
+    before = target.read_bytes()
+    frame.df = pd.DataFrame({"x": [1, 2]})
+    with pytest.raises(Conflict, match="choose another target_path"):
+        run.update_artifact(frame)
+    assert (target.read_bytes(), len(versions(run, "d"))) == (before, 1)
+    frame.df, frame.target_path = pd.DataFrame({"x": [1, 2]}), str(tmp_path / "e.parquet")
+    run.update_artifact(frame)
+    assert [row["uri"] for row in versions(run, "d")] == [str(target), str(tmp_path / "e.parquet")]
+    assert len(pd.read_parquet(tmp_path / "e.parquet")) == 2
+
+
+def test_no_name_is_made_of_what_is_secret(run: tracker.Context, tmp_path: Path) -> None:
+    """Places of datasets and models, chains of places, errors: nothing of a password or signature is told or kept."""
+    signed = "example.org/x.parquet?sig=canary-sig"
+    told = [
+        run.log_dataset("d", None, local_path=f"https://me:canary-pw@{signed}"),
+        run.log_dataset("d2", None, target_path=f"https://{signed}", upload=False),
+        run.log_model("m", model_file=f"https://{signed}"),
+        run.log_artifact("host", target_path="ftp://me:canary-pw@example.org"),
+        run.log_artifact("zip", target_path=f"zip://a.csv::https://me:canary-pw@{signed}"),
+    ]
+    assert [artifact.path for artifact in told] == ["x.parquet", "d2.parquet", "x.parquet", "host", "zip"]
+    with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
+        run.log_artifact("no", body="x", artifact_path="ftp://me:canary-pw@127.0.0.1:1/out")
+    assert "canary" not in str(caught.value)
+    run.log_result("said", "canary-pw")
+    shown = str([artifact.to_dict() for artifact in told]) + str(ask(run, "/artifacts")) + str(run.to_dict()["status"]["artifacts"])
+    assert "example.org/x.parquet" in shown
+    assert "canary" not in shown
+    run.commit()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
 
 
 def test_a_place_with_a_password_is_recorded_without(run: tracker.Context) -> None:

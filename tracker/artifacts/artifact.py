@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Generic, Self, TypeVar, overload
 from events.types import ArtifactFile
 from tracker.artifacts.parts import Part
 from tracker.dataitem.store_uri import StoreUri
+from tracker.dataitem.urls import shown
 from tracker.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Artifact:
 
     kind = "artifact"
     family = "artifacts"  # the word in store://<family>/<project>/<key>
+    needs = "a body, a local_path, or a target_path"
 
     def __init__(
         self,
@@ -77,7 +79,8 @@ class Artifact:
         self.viewer, self.format, self.path, self.content_type, self.tag = viewer, format, path, content_type, tag
         self.place = target_path  # a path or URL of the user's own, "" = among the tracker's blobs
         self.placed = ""  # the place, when it was not the user who said it
-        self.artifact_path: str | None = None  # as it was logged with
+        self.artifact_path: str | None = None  # as it was logged with, and
+        self.upload: bool | None = None
         self.db_key = db_key
         self.labels: dict[str, Any] = dict(labels or {})
         self.spec: dict[str, Any] = dict(spec or {})
@@ -190,7 +193,7 @@ class Artifact:
             "uid": self.uid,
             "iteration": self.iteration,
             "uri": self.uri,
-            "target_path": self.target_path,
+            "target_path": shown(self.target_path),
             "digest": self.digest,
             "size": self.size,
             "path": self.path,

@@ -1,19 +1,25 @@
 """A line chart that needs nothing but a browser: HTML with inline SVG, no script, no font, no picture from elsewhere.
 
-The first column of the header is the horizontal axis, each other column is a line. A first column that is no number counts rows.
+The first column of the header is the horizontal axis, each other column is a line: points in the order of the rows, a gap where there is no
+number. A first column of words or dates is written along the axis as it is. Long lines are thinned to what a screen can show: of every few
+pixels the first, least, greatest and last point.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracker.artifacts.artifact import Artifact
+from tracker.artifacts.axes import number, of_numbers, of_words
 from tracker.errors import InvalidRequest
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 64, 36, 16, 44
+WIDTH, HEIGHT, TITLE, RIGHT, BOTTOM = 720, 400, 32, 40, 46
+LEGEND = 18  # pixels of a row of names
+LETTER = 7  # pixels, about
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#7f7f7f")
-TICKS = 5
+DASHES = ("", "6 3", "2 3")  # when the colours are used up
+DOTTED = 100  # points that are marked each
 MAX_ROWS = 100_000
 
 
@@ -68,9 +74,9 @@ class ChartArtifact(Artifact):
 
     def _checked(self) -> list[list[Any]]:
         wide = len(self.header) or (len(self.rows[0]) if self.rows else 0)
-        for number, row in enumerate(self.rows, 1):
+        for place, row in enumerate(self.rows, 1):
             if len(row) != wide:
-                raise InvalidRequest(f"row {number} of chart {self.key!r} has {len(row)} values, its header has {wide}", field="add_row")
+                raise InvalidRequest(f"row {place} of chart {self.key!r} has {len(row)} values, its header has {wide}", field="add_row")
         if len(self.rows) > MAX_ROWS:
             raise InvalidRequest(f"chart {self.key!r} has {len(self.rows)} rows, at most {MAX_ROWS} can be drawn", field="add_row")
         return self.rows
@@ -82,73 +88,99 @@ def _pixels(value: Any, name: str) -> int:
     return value
 
 
-def _number(value: Any) -> float:
-    """The value as a float, NaN when it is none: a gap in the line."""
-    if value is None or isinstance(value, (str, bytes)):
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
+class _Legend(NamedTuple):
+    """The names of the lines in rows above the picture: (x, row, name) of each."""
+
+    names: list[tuple[int, int, str]]
+    rows: int
 
 
-def _spread(values: Iterable[float]) -> tuple[float, float]:
-    """The least and the greatest finite value, never equal."""
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    if low == high:
-        reach = abs(low) * 0.1 or 0.5
-        low, high = low - reach, high + reach
-    return low, high
-
-
-def _share(value: float, low: float, high: float) -> float:
-    """How far the value is from low to high, 0 to 1; halved, so that the distance of the greatest numbers is finite, too."""
-    return (value / 2 - low / 2) / (high / 2 - low / 2)
+def _legend(names: list[str], left: int, right: int) -> _Legend:
+    found, x, row = [], left, 0
+    for name in names:
+        wide = 30 + LETTER * len(name)
+        if x > left and x + wide > right:
+            x, row = left, row + 1
+        found.append((x, row, name))
+        x += wide
+    return _Legend(found, row + 1 if names else 0)
 
 
 def _drawing(title: str, names: list[str], rows: list[list[Any]], width: int, height: int) -> str:
-    across = [_number(row[0]) for row in rows] if rows and rows[0] else []
-    if not all(map(math.isfinite, across)):
-        across = [float(i) for i in range(1, len(rows) + 1)]
-    lines = [[_number(row[column]) for row in rows] for column in range(1, len(names))]
-    x0, x1 = _spread(across)
-    y0, y1 = _spread(value for line in lines for value in line)
-    right, bottom = width - RIGHT, height - BOTTOM
+    column = [row[0] for row in rows] if rows and rows[0] else []
+    across = [number(value) for value in column]
+    numeric = all(map(math.isfinite, across))
+    horizontal = of_numbers(across) if numeric else of_words(column, width // 120)
+    across = across if numeric else [float(i) for i in range(len(rows))]
+    lines = [[number(row[i]) for row in rows] for i in range(1, len(names))]
+    vertical = of_numbers(value for line in lines for value in line)
+    left = 20 + LETTER * max(4, *(len(text) for _, text in vertical.marks))
+    legend = _legend([name if len(name) <= 40 else f"{name[:39]}\N{HORIZONTAL ELLIPSIS}" for name in names[1:]], left, width - RIGHT)
+    top, right, bottom = min(TITLE + LEGEND * legend.rows + 6, height // 2), width - RIGHT, height - BOTTOM
 
     def x(value: float) -> float:
-        return LEFT + _share(value, x0, x1) * (right - LEFT)
+        return left + horizontal.share(value) * (right - left)
 
     def y(value: float) -> float:
-        return bottom - _share(value, y0, y1) * (bottom - TOP)
+        return bottom - vertical.share(value) * (bottom - top)
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
-        f'<text x="{LEFT}" y="20" font-size="15">{escape(title)}</text>',
-        f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#888"/>',
+        '<g font-family="sans-serif" fill="#333">',
+        f'<rect width="{width}" height="{height}" fill="#fff"/><text x="{left}" y="22" font-size="15">{escape(title)}</text>',
+        *(
+            f'<path d="M{left} {y(at):.1f}H{right}" stroke="#e4e4e4"/>{_text(left - 8, y(at) + 4, text, "end")}'
+            for at, text in vertical.marks
+        ),
+        *(f'<path d="M{x(at):.1f} {bottom}v5" stroke="#888"/>{_text(x(at), bottom + 18, text)}' for at, text in horizontal.marks),
+        f'<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="#888"/>',
+        _text((left + right) / 2, height - 8, names[0], size=12),
     ]
-    for i in range(TICKS + 1):
-        at_x, at_y = (low * (1 - i / TICKS) + high * (i / TICKS) for low, high in ((x0, x1), (y0, y1)))
-        parts.append(f'<text x="{x(at_x):.1f}" y="{bottom + 16}" font-size="11" text-anchor="middle">{at_x:.4g}</text>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y(at_y) + 4:.1f}" font-size="11" text-anchor="end">{at_y:.4g}</text>')
-    parts.append(f'<text x="{(LEFT + right) / 2:.0f}" y="{height - 8}" font-size="12" text-anchor="middle">{escape(names[0])}</text>')
     for i, line in enumerate(lines):
-        parts += _line(names[i + 1], COLOURS[i % len(COLOURS)], i, [(x(a), y(v)) for a, v in zip(across, line, strict=True)], right)
-    return "".join([*parts, "</svg>"])
+        parts += _line(i, [(x(a), y(v)) for a, v in zip(across, line, strict=True)], width)
+    for i, (at, row, name) in enumerate(legend.names):
+        up = TITLE + LEGEND * row + 6
+        parts.append(f'<line x1="{at}" y1="{up}" x2="{at + 18}" y2="{up}" {_stroke(i)}/>{_text(at + 23, up + 4, name, "start", 12)}')
+    return "".join([*parts, "</g></svg>"])
 
 
-def _line(name: str, colour: str, number: int, points: list[tuple[float, float]], right: int) -> list[str]:
-    """A line with gaps where there are no numbers, its points, and its name in the legend."""
-    path, pen = [], "M"
-    for across, up in points:
-        if math.isfinite(up):
-            path.append(f"{pen}{across:.1f} {up:.1f}")
-            pen = "L"
-        else:
-            pen = "M"
-    dots = [f'<circle cx="{a:.1f}" cy="{u:.1f}" r="2.5"/>' for a, u in points if math.isfinite(u)] if len(points) <= 200 else []
-    return [
-        f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="2"/>',
-        f'<g fill="{colour}">{"".join(dots)}</g>',
-        f'<text x="{right}" y="{TOP + 14 * number}" font-size="12" text-anchor="end" fill="{colour}">{escape(name)}</text>',
-    ]
+def _text(x: float, y: float, text: str, anchor: str = "middle", size: int = 11) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _stroke(number: int) -> str:
+    dashes = DASHES[number // len(COLOURS) % len(DASHES)]
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'fill="none" stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="2" stroke-linejoin="round"{dashed}'
+
+
+def _line(number: int, points: list[tuple[float, float]], width: int) -> list[str]:
+    """A line with gaps where there are no numbers; points are marked when they are few, or would not be seen because they stand alone."""
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for point in points:
+        if math.isfinite(point[1]):
+            pieces[-1].append(point)
+        elif pieces[-1]:
+            pieces.append([])
+    path = "".join("M" + "L".join(f"{a:.1f} {u:.1f}" for a, u in _thinned(piece, width)) for piece in pieces if len(piece) > 1)
+    marked = [point for piece in pieces if len(points) <= DOTTED or len(piece) == 1 for point in piece]
+    dots = "".join(f'<circle cx="{a:.1f}" cy="{u:.1f}" r="2.5"/>' for a, u in marked)
+    found = [f'<path d="{path}" {_stroke(number)}/>'] if path else []
+    return [*found, f'<g fill="{COLOURS[number % len(COLOURS)]}">{dots}</g>'] if dots else found
+
+
+def _thinned(points: list[tuple[float, float]], width: int) -> list[tuple[float, float]]:
+    """The points, or of neighbours within a pixel the first, least, greatest and last one, in their order."""
+    if len(points) <= 4 * width:
+        return points
+    found: list[tuple[float, float]] = []
+    start = 0
+    for i in range(1, len(points) + 1):
+        if i == len(points) or int(points[i][0]) != int(points[start][0]):
+            few = points[start:i]
+            if len(few) > 4:
+                up = [point[1] for point in few]
+                few = [few[j] for j in sorted({0, up.index(min(up)), up.index(max(up)), len(few) - 1})]
+            found += few
+            start = i
+    return found

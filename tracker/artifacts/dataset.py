@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tracker.artifacts.artifact import Artifact, Described
+from tracker.dataitem.urls import path_of, shown
 from tracker.errors import InvalidRequest
 
 CONTENT_TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
@@ -81,14 +82,14 @@ class DatasetArtifact(Artifact):
         local = str(self.local_path or "")
         source = Path(local).expanduser() if local and "://" not in local else None
         kept = source is not None and source.is_file()
-        suffix = Path(local or self.place).suffix
+        suffix = path_of(local or self.place).suffix
         self.format = format_of(self.format or suffix or "parquet")
         self.content_type = self.content_type or CONTENT_TYPES[self.format]
         if not self.path:
-            self.path = Path(local).name if local else f"{self.key.rpartition('/')[2]}.{self.format}"
+            self.path = path_of(local).name if local else f"{self.key.rpartition('/')[2]}.{self.format}"
         if self.df is None and not kept:
             if not self.place and "://" not in local:
-                what = f"there is no file {local}, and no frame" if local else "needs a frame, or the local_path of a file"
+                what = f"there is no file {shown(local)}, and no frame" if local else "needs a frame, or the local_path of a file"
                 raise InvalidRequest(f"dataset {self.key!r}: {what}", field="local_path" if local else "df")
             return
         frame = Frame(self.df, self.key) if self.df is not None else read_frame(source, self.format, self.key)
@@ -96,7 +97,7 @@ class DatasetArtifact(Artifact):
         if not isinstance(rows, int) or not 0 <= rows <= MAX_PREVIEW:
             raise InvalidRequest(f"preview is a number of rows up to {MAX_PREVIEW}, not {rows!r}", field="preview")
         header = frame.header
-        named([*header, *frame.columns], self.label_column or None, "label_column", self.key)
+        named(list(dict.fromkeys([*header, *frame.columns])), self.label_column or None, "label_column", self.key)
         self.spec.update(header=header[:MAX_COLUMNS], header_original_length=len(header), schema=frame.schema(), length=frame.length)
         self.preview = frame.preview(rows)
         if self._stats or (self._stats is None and small(frame)):

@@ -1,12 +1,14 @@
 """Logging an artifact: from what a user says to bytes on disk and the event that names them.
 
-All of it blocks, and runs in worker threads. Bytes are kept by the tracker under their digest; a place of the user's own gets them too,
-through `put`. Nothing is recorded here: what is returned is the event, and only when all bytes are where they belong.
+All of it blocks, and runs in worker threads. Bytes are kept by the tracker under their digest; a place of the user's own gets them first.
+Nothing is recorded here: what is returned is the event, and only when all bytes are where they belong. Until the first bytes are kept the
+work can be called off; from then on it is finished, so that no bytes are kept without an event that names them.
 """
 
 import mimetypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,28 +18,29 @@ import msgspec
 from events.types import ArtifactFile, ArtifactLogged
 from tracker.artifacts.artifact import Artifact
 from tracker.artifacts.parts import Part, parts_of
-from tracker.artifacts.places import base_of, check_target, place_for, split
-from tracker.artifacts.progress import moving
+from tracker.artifacts.places import Outside, base_of, check_target, place_for, split
 from tracker.connection import Connection
-from tracker.dataitem.urls import shown
+from tracker.dataitem.progress import Step, moving
+from tracker.dataitem.urls import path_of, shown
 from tracker.errors import InvalidRequest
 from tracker.names import check_artifact_key, check_name
 from tracker.staging import Copy, home_of, keep, keep_written, open_content, open_file
+from tracker.threads import NOBODY, Check
 from tracker.values import plain, text_of, texts_of
 
 MAX_SPEC = 4 * 1024 * 1024  # bytes; an event has to fit a request
 
 
 class Producer(msgspec.Struct, frozen=True, kw_only=True):
-    """The run that logs, as far as that matters here. `put(file, url, exact)` has a file's bytes at a place outside; where `exact` is
-    not said, the place has the digest in its name, so that what is there already is the same."""
+    """The run that logs, as far as that matters here. `check` raises when the call is called off."""
 
     connection: Connection
     project: str
     uid: str
     iteration: int
     out_path: str
-    put: Callable[[Path, str, bool], None]
+    outside: Outside
+    check: Check = NOBODY
 
 
 def log(producer: Producer, artifact: Artifact, artifact_path: str | None = None, upload: bool | None = None) -> ArtifactLogged:
@@ -45,6 +48,7 @@ def log(producer: Producer, artifact: Artifact, artifact_path: str | None = None
     check_words(artifact)
     artifact.earlier, artifact.files, artifact.digest, artifact.size = artifact.files, (), "", 0
     artifact.artifact_path = artifact_path if artifact_path is not None else artifact.artifact_path
+    artifact.upload = upload
     base, below = split(base_of(artifact.artifact_path, producer.out_path, project=producer.project, uid=producer.uid), producer.project)
     if artifact.place == artifact.placed:
         artifact.place = ""
@@ -69,6 +73,7 @@ class _Keeper:
     def __init__(self, producer: Producer, artifact: Artifact, place: str, *, given: bool, upload: bool | None) -> None:
         self._producer, self._artifact = producer, artifact
         self._place, self._given, self._upload = place, given, upload
+        self._check = producer.check
 
     def keep(self, source: Path | None) -> None:
         """The content: several parts, what the artifact writes itself, a body, or the file or directory at `source`."""
@@ -84,7 +89,8 @@ class _Keeper:
             else:
                 self._parts(parts)
         elif artifact.writes():
-            self._one(lambda copy: keep_written(self._producer.connection, artifact.write, copy=copy))
+            with self._moving(None) as step:
+                self._one(lambda copy: keep_written(self._producer.connection, artifact.write, step=step, copy=copy))
         elif (body := artifact.content()) is not None:
             self._content(Part(path=artifact.path, body=body))
         elif source is not None and (upload or (upload is None and not artifact.place)):
@@ -92,7 +98,7 @@ class _Keeper:
         elif source is not None:
             artifact.place = artifact.place or str(source.absolute())
         elif not artifact.place:
-            raise InvalidRequest("log_artifact needs the content: a body, a local_path, or a target_path", field="body")
+            raise InvalidRequest(f"{artifact.kind} {artifact.key!r} needs the content: {artifact.needs}", field="body")
 
     def _parts(self, parts: list[Part]) -> None:
         if len(parts) == 1 and "/" not in parts[0].path and parts[0].root is None:
@@ -102,7 +108,7 @@ class _Keeper:
 
     def _content(self, part: Part) -> None:
         content = open_content(part.body) if part.source is None else open_file(part.source)
-        with moving(f"keeping {self._artifact.key}", part.size) as step:
+        with self._moving(part.size or None) as step:
             try:
                 self._one(lambda copy: keep(self._producer.connection, content, step=step, copy=copy))
             finally:
@@ -115,9 +121,11 @@ class _Keeper:
 
         def copy(path: Path, digest: str) -> None:
             artifact.place = artifact.place or place_for(self._place, artifact.key, digest, PurePosixPath(artifact.path).name)
-            self._producer.put(path, artifact.place, self._given)
+            self._producer.outside.put(path, artifact.place, self._given, self._check)
+            self._check()
 
         artifact.digest, artifact.size = keeping(copy if self._goes_out else None)
+        self._check = NOBODY
 
     def _files(self, parts: list[Part]) -> None:
         artifact, connection = self._artifact, self._producer.connection
@@ -130,13 +138,14 @@ class _Keeper:
                 f"the paths of {artifact.key!r} are too long for one list: log it in parts, or as an archive", field="local_path"
             )
         files = []
-        with moving(f"keeping {artifact.key}", sum(part.size for part in parts)) as step:
+        with self._moving(sum(part.size for part in parts)) as step:
             for part in parts:
                 if part.known is not None:
                     files.append(part.known)
                     continue
                 with part.open() as content:
                     digest, size = keep(connection, content, step=step)
+                self._check = NOBODY
                 files.append(ArtifactFile(path=part.path, digest=digest, size=size))
         listed = msgspec.json.encode([{"path": file.path, "digest": file.digest, "size": file.size} for file in files])
         artifact.digest, _ = keep(connection, open_content(listed))
@@ -148,7 +157,18 @@ class _Keeper:
                 if not (home := home_of(connection, file.digest)).exists():
                     message = f"{file.path} of {artifact.key!r} is only at the server: log all its files to have them at {artifact.place}"
                     raise InvalidRequest(message, field="artifact_path")
-                self._producer.put(home, f"{artifact.place.rstrip('/')}/{file.path}", self._given)
+                self._producer.outside.put(home, f"{artifact.place.rstrip('/')}/{file.path}", self._given, NOBODY)
+
+    @contextmanager
+    def _moving(self, size: int | None) -> Iterator[Step]:
+        """The work is shown, and can be called off as long as nothing is kept."""
+        with moving(f"keeping {self._artifact.key}", size) as moved:
+
+            def step(done: int) -> None:
+                self._check()
+                moved(done)
+
+            yield step
 
     @property
     def _goes_out(self) -> bool:
@@ -194,7 +214,7 @@ def _source(artifact: Artifact, upload: bool | None) -> Path | None:
 
 def _shown_name(artifact: Artifact) -> str:
     if artifact.local_path:
-        return PurePosixPath(str(artifact.local_path).partition("?")[0]).name or artifact.key
+        return path_of(str(artifact.local_path)).name or artifact.key
     name = PurePosixPath(artifact.key).name
     return f"{name}.{artifact.format}" if artifact.format and "." not in name else name
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tracker.artifacts.artifact import Artifact, Described
 from tracker.artifacts.parts import Part, file_part, parts_of
-from tracker.dataitem.urls import shown
+from tracker.dataitem.urls import path_of, shown
 from tracker.errors import InvalidRequest
 from tracker.names import check_artifact_key
 from tracker.values import plain, plain_dict, text_of
@@ -22,6 +22,7 @@ class ModelArtifact(Artifact):
 
     kind = "model"
     family = "models"
+    needs = "a body, a model_file or a model_dir"
     framework = Described[str](str)
     algorithm = Described[str](str)
     metrics = Described[dict[str, Any]](dict)
@@ -151,7 +152,7 @@ class ModelArtifact(Artifact):
             if self.body is not None or self.directory is not None:
                 raise InvalidRequest("a model at a URL has neither body nor model_dir here", field="model_file")
             self.place = self.place or str(source)
-            self.model_file = self.path = PurePosixPath(str(source).partition("?")[0]).name
+            self.model_file = self.path = path_of(str(source)).name
             return []
         if self.body is not None:
             name = PurePosixPath(str(source)).name if source is not None else self.path or self.key.rpartition("/")[2]

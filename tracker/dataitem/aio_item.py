@@ -1,21 +1,19 @@
 """Data items for code in an event loop: the blocking ones, worked on in worker threads.
 
-Long transfers end soon after their task is cancelled, and leave nothing half done. `await item` resolves a store:// name.
+Long transfers end soon after their task is cancelled, and leave nothing half done. A property does no I/O: what only the tracker knows of a
+store:// name (`meta`, and the `url`, `kind` and `suffix` of the bytes) stands in it after the first use of the item, or `await item`.
 """
 
 import os
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Generator, Mapping
+from typing import Any
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 
 from tracker.dataitem import item as blocking
 from tracker.dataitem.place import Stat
 from tracker.dataitem.resolving import Stored
-
-T = TypeVar("T")
+from tracker.threads import in_thread
 
 
 class DataItem:
@@ -65,28 +63,28 @@ class DataItem:
 
     async def resolve(self) -> "DataItem":
         """Find out what a store:// name stands for, if that is not done; returns the item. Raises NotFound."""
-        await _in_thread(self.blocking.resolve)
+        await in_thread(lambda _: self.blocking.resolve(), traceless=True)
         return self
 
     async def get(self, size: int | None = None, offset: int = 0, encoding: str | None = None) -> Any:
         """The bytes, or `size` of them from `offset`; text with an `encoding`. Raises FileNotFoundError."""
-        return await _in_thread(lambda: self.blocking.get(size, offset, encoding, check=anyio.from_thread.check_cancelled))
+        return await in_thread(lambda check: self.blocking.get(size, offset, encoding, check=check), traceless=True)
 
     async def open(self, mode: str = "rb", **options: Any) -> "anyio.AsyncFile[Any]":
         """An open file, async; `options` are encoding, errors and newline of text. Parent directories are made for writing."""
-        return anyio.wrap_file(await _in_thread(lambda: self.blocking.open(mode, **options)))
+        return anyio.wrap_file(await in_thread(lambda _: self.blocking.open(mode, **options)))
 
     async def download(self, target_path: str | os.PathLike[str]) -> None:
         """Copy to a file of this machine, which appears when it is whole; a directory with all that is in it."""
-        await _in_thread(lambda: self.blocking.download(target_path, check=anyio.from_thread.check_cancelled))
+        await in_thread(lambda check: self.blocking.download(target_path, check=check))
 
     async def stat(self) -> Stat:
         """`.size`, `.modified` (seconds UTC) and `.content_type`. Raises FileNotFoundError."""
-        return await _in_thread(self.blocking.stat)
+        return await in_thread(lambda _: self.blocking.stat(), traceless=True)
 
     async def ls(self) -> list[str]:
         """The names in a directory, directories with a slash behind; the files of an artifact of several."""
-        return await _in_thread(self.blocking.ls)
+        return await in_thread(lambda _: self.blocking.ls(), traceless=True)
 
     async def listdir(self) -> list[str]:
         """`ls`."""
@@ -94,7 +92,7 @@ class DataItem:
 
     async def file(self, path: str) -> "DataItem":
         """What is at a path below this directory, or in this artifact of several files."""
-        return DataItem(await _in_thread(lambda: self.blocking.file(path)))
+        return DataItem(await in_thread(lambda _: self.blocking.file(path), traceless=True))
 
     async def as_df(
         self,
@@ -111,35 +109,32 @@ class DataItem:
         `format` is csv, parquet, json or jsonl; by default what the suffix says. Of `time_column`, only rows from `start_time` up to and
         without `end_time` are taken. `options` go to the module's own reader. Raises InvalidRequest for what cannot be read as that.
         """
-        return await _in_thread(lambda: self.blocking.as_df(columns, df_module, format, time_column, start_time, end_time, **options))
+        times = (time_column, start_time, end_time)
+        return await in_thread(lambda _: self.blocking.as_df(columns, df_module, format, *times, **options), traceless=True)
 
     async def show(self, format: str = "") -> None:
         """Show it: a picture, table or page in a notebook, text in a terminal."""
-        await _in_thread(lambda: self.blocking.show(format))
+        await in_thread(lambda _: self.blocking.show(format))
 
     async def local(self) -> str:
         """The path of a file of this machine with the bytes: the file itself, or a copy that goes with the item or the process."""
-        return await _in_thread(self.blocking.local)
+        return await in_thread(lambda _: self.blocking.local())
 
     async def remove_local(self) -> None:
         """Remove the copy that `local` made, if it did."""
-        await _in_thread(self.blocking.remove_local)
+        await in_thread(lambda _: self.blocking.remove_local())
 
     async def put(self, data: str | bytes, append: bool = False) -> None:
         """Have these bytes (text as UTF-8) there, or behind what is there; parent directories are made."""
-        await _in_thread(lambda: self.blocking.put(data, append, check=anyio.from_thread.check_cancelled))
+        await in_thread(lambda check: self.blocking.put(data, append, check=check))
 
     async def upload(self, src_path: str | os.PathLike[str]) -> None:
         """Copy a file of this machine there. Raises FileNotFoundError."""
-        await _in_thread(lambda: self.blocking.upload(src_path, check=anyio.from_thread.check_cancelled))
+        await in_thread(lambda check: self.blocking.upload(src_path, check=check))
 
     async def delete(self, recursive: bool = False) -> None:
         """Remove the file; a directory only when `recursive`. Raises FileNotFoundError."""
-        await _in_thread(lambda: self.blocking.delete(recursive))
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await anyio.to_thread.run_sync(work)
+        await in_thread(lambda _: self.blocking.delete(recursive))
 
 
 def get_dataitem(url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> DataItem:

@@ -18,9 +18,10 @@ from tracker.dataitem.place import Place, Stat
 from tracker.dataitem.resolving import Stored, resolve
 from tracker.dataitem.store_uri import StoreUri, is_store_uri, parse_store_uri
 from tracker.dataitem.stored import StoredPlace
-from tracker.dataitem.transfer import NOBODY, Check, copy_in, copy_out, copy_tree, verify
+from tracker.dataitem.transfer import copy_in, copy_out, copy_tree, verify
 from tracker.dataitem.urls import check_url, path_of, scheme_of, shown
 from tracker.errors import InvalidRequest
+from tracker.threads import NOBODY, Check
 
 OnResolved = Callable[[Stored], None]
 

@@ -1,44 +1,45 @@
 """A bar on the terminal for work that takes long: after a second, on stderr, and only when a person can be looking at it."""
 
 import sys
-import time
-from types import TracebackType
-from typing import Any, Self
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 AFTER = 1.0  # seconds; what is done by then needs no bar
 
+Step = Callable[[int], None]  # is told of every so many bytes
 
-class Progress:
-    """Counts bytes. A context manager; `total` may be unknown."""
 
-    def __init__(self, what: str, total: int | None) -> None:
-        self._what, self._total, self._done = what, total, 0
-        self._since = time.monotonic()
-        self._bar: Any = None
-        self._task: Any = None
+def silent(_bytes: int) -> None:
+    """Nobody looks."""
 
-    def advance(self, count: int) -> None:
-        """So many bytes more are done."""
-        self._done += count
-        if self._bar is None and time.monotonic() - self._since > AFTER and sys.stderr.isatty():
-            self._show()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
 
-    def __enter__(self) -> Self:
-        return self
+@contextmanager
+def moving(what: str, total: int | None) -> Iterator[Step]:
+    """Call what is given with every number of bytes that is done of `total` (None: nobody knows). The bar moves also while none is."""
+    if not _terminal():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+    task = bar.add_task(escape(what), total=total)
+    timer = threading.Timer(AFTER, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda size: bar.advance(task, size)
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
 
-    def _show(self) -> None:
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-        from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        self._bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
-        self._task = self._bar.add_task(escape(self._what), total=self._total)
-        self._bar.start()
+def _terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # none, or closed
+        return False

@@ -47,7 +47,8 @@ def _rich(item: "DataItem", kind: str, display: Any) -> Any:
         return display.Image(data=item.get(MOST_MEDIA), format=kind)
     if kind in ("html", "svg"):
         page = html.escape(item.get(MOST_MEDIA).decode("utf-8", "replace"), quote=True)
-        return display.HTML(f'<iframe sandbox="allow-scripts" srcdoc="{page}" style="width:100%;height:480px;border:0"></iframe>')
+        frame = f'<iframe sandbox="allow-scripts" srcdoc="{page}" style="width:100%;height:480px;border:0"></iframe>'
+        return display.HTML(f"<div>{frame}</div>")  # IPython warns of a bare one, which its own kind knows no `srcdoc` for
     if kind == "md":
         return display.Markdown(item.get(MOST).decode("utf-8", "replace"))
     if kind in FORMATS:

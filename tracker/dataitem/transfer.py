@@ -6,22 +6,17 @@ A copy appears under its name when it is whole; what fails or is cancelled leave
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tracker.dataitem.files import CHUNK
 from tracker.dataitem.place import Place
-from tracker.dataitem.progress import Progress
+from tracker.dataitem.progress import moving
 from tracker.dataitem.resolving import Stored
 from tracker.dataitem.stored import StoredPlace
 from tracker.dataitem.urls import shown
 from tracker.errors import DigestMismatch, InvalidRequest
-
-Check = Callable[[], None]  # raises when the work is not wanted any more
-
-
-def NOBODY() -> None:  # noqa: N802 - a constant of this type
-    """Nobody cancels."""
+from tracker.threads import Check
 
 
 def copy_out(place: Place | StoredPlace, target: Path, check: Check, stored: Stored | None = None) -> None:
@@ -36,14 +31,14 @@ def copy_out(place: Place | StoredPlace, target: Path, check: Check, stored: Sto
     digest = place.digest if isinstance(place, StoredPlace) else stored.digest if stored else ""
     beside = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}")
     try:
-        with beside.open("xb") as file, Progress(f"download {shown(place.url)}", stat.size) as progress:
+        with beside.open("xb") as file, moving(f"download {shown(place.url)}", stat.size) as step:
             seen = hashlib.sha256() if digest else None
             for chunk in place.chunks():
                 check()
                 file.write(chunk)
                 if seen is not None:
                     seen.update(chunk)
-                progress.advance(len(chunk))
+                step(len(chunk))
         if seen is not None:
             _verify(place.url, digest, seen.hexdigest())
         beside.replace(target)
@@ -87,12 +82,12 @@ def copy_in(source: Path, place: Place | StoredPlace, check: Check) -> None:
             if path.is_file():
                 copy_in(path, place.at(path.relative_to(source).as_posix()), check)
         return
-    with source.open("rb") as file, Progress(f"upload {shown(place.url)}", os.fstat(file.fileno()).st_size) as progress:
+    with source.open("rb") as file, moving(f"upload {shown(place.url)}", os.fstat(file.fileno()).st_size) as step:
 
         def chunks() -> Iterator[bytes]:
             while data := file.read(CHUNK):
                 check()
                 yield data
-                progress.advance(len(data))
+                step(len(data))
 
         place.write(chunks())

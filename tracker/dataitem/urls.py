@@ -14,6 +14,7 @@ from tracker.errors import InvalidRequest
 
 MASK = "***"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://|::)")
+_CHAIN = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # of one place in another; an address of IPv6 has none
 _UNSEEN = re.compile("[\x00-\x1f\x7f]")
 _SECRET = re.compile(r"(?i)sig$|signature|token|secret|pass|credential|key")
 
@@ -49,16 +50,23 @@ def joined(base: str, url: str) -> str:
 
 def path_of(url: str) -> PurePosixPath:
     """The path part, for names and suffixes."""
-    if "://" in url and "::" in url:  # of one place in another, such as zip://a.csv::s3://bucket/b.zip
-        url = next(part for part in url.split("::") if "://" in part)
+    if "://" in url:  # the outermost of several, such as zip://a.csv::s3://bucket/b.zip
+        url = next((part for part in _CHAIN.split(url) if "://" in part), url)
     if scheme_of(url) in ("http", "https"):
-        return PurePosixPath(urlsplit(url).path)
-    return PurePosixPath(url.partition("://")[2] or url)
+        return PurePosixPath(url.partition("://")[2].partition("#")[0].partition("?")[0].partition("/")[2])
+    host, slash, path = url.partition("://")[2].partition("/")
+    return PurePosixPath(f"{host.rpartition('@')[2]}{slash}{path}" if "://" in url else url)
 
 
 def shown(url: str) -> str:
     """The URL with `***` for passwords and signatures."""
     if "://" not in url or ("@" not in url and "?" not in url):
+        return url
+    return "::".join(map(_shown, _CHAIN.split(url)))
+
+
+def _shown(url: str) -> str:
+    if "://" not in url:
         return url
     try:
         parts = urlsplit(url)
@@ -77,6 +85,10 @@ def secrets_in(url: str) -> list[str]:
     """The password and the signatures in a URL."""
     if "://" not in url or ("@" not in url and "?" not in url):
         return []
+    return [found for part in _CHAIN.split(url) for found in _secrets_in(part)]
+
+
+def _secrets_in(url: str) -> list[str]:
     try:
         parts = urlsplit(url)
         found = [unquote(parts.password)] if parts.password else []
