@@ -75,7 +75,7 @@ class Recording(Known):
             step=step,
             labels=texts_of(labels) if labels else {},
         )
-        if labels or self.secrets or self._first is not None:  # texts may hold what must not be written
+        if labels or self.secrets.masking or self._first is not None:  # texts may hold what must not be written
             self.record(event)
         else:
             self._say(self._stream, (event,))
@@ -134,7 +134,7 @@ class Recording(Known):
         """Record events in the run's stream, without the values of secrets."""
         if events:
             self._begin_first()
-            if self.secrets:
+            if self.secrets.masking:
                 events = tuple(map(self.secrets.clean, events))
             for event in events:
                 if isinstance(event, ArtifactLogged):

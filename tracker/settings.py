@@ -87,7 +87,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The run that was prepared for this process by whoever started it."""
 
     configuration: str = ""  # TRACKER_EXEC_CONFIG: a run as JSON, of metadata, spec and status
-    secrets: dict[str, str] = {}  # TRACKER_EXEC_SECRETS: names and values as JSON, which leave the environment when they are read
+    secrets: dict[str, str | list[str]] = {}  # TRACKER_EXEC_SECRETS: names and values as JSON; they leave the environment when read
     console_kept: bool = False  # TRACKER_EXEC_CONSOLE=kept: whoever started this process records what it prints
 
     @classmethod
@@ -96,7 +96,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         configuration, secrets = os.environ.get("TRACKER_EXEC_CONFIG", ""), os.environ.pop("TRACKER_EXEC_SECRETS", "")
         kept = os.environ.get("TRACKER_EXEC_CONSOLE", "") == "kept"
         try:
-            known = msgspec.json.decode(secrets, type=dict[str, str]) if secrets else {}
+            known = msgspec.json.decode(secrets, type=dict[str, str | list[str]]) if secrets else {}
             return cls(configuration=configuration, secrets=known, console_kept=kept)
         except msgspec.DecodeError:
             raise InvalidRequest("TRACKER_EXEC_SECRETS is not a JSON object of names and texts", field="TRACKER_EXEC_SECRETS") from None

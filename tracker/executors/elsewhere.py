@@ -40,7 +40,7 @@ def handed(context: Context) -> dict[str, Any]:
 
 def job_of(context: Context, handler: Handler, *, echo: bool, wait: bool = True, capture: bool = True) -> Job:
     """What another process needs to work on a run or iteration."""
-    return Job(handed(context), handler, context.connection.target.uri, dict(context.secrets.items()), echo, wait, capture)
+    return Job(handed(context), handler, context.connection.target.uri, context.secrets.handed(), echo, wait, capture)
 
 
 async def introduce(child: Context) -> None:

@@ -34,7 +34,7 @@ class Script:
             )
         env = {**environment(), "TRACKER_URI": context.connection.target.uri, "TRACKER_EXEC_CONFIG": configuration}
         env["TRACKER_EXEC_CONSOLE"] = "kept"
-        if secrets := dict(context.secrets.items()):
+        if secrets := context.secrets.handed():
             env["TRACKER_EXEC_SECRETS"] = json.dumps(secrets)
         command = [sys.executable, self.path]
         ended = await run_process(lambda _: command, context.record_console, secrets=context.secrets, echo=self.echo, env=env, cwd=self.cwd)

@@ -34,7 +34,7 @@ class Job:
     attrs: dict[str, Any]  # of the run or iteration, as Context.from_dict takes it
     handler: Handler
     uri: str
-    secrets: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    secrets: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     echo: bool = True  # what it prints is also printed, not only recorded
     wait: bool = True  # False: its process lives on, and brings what was recorded to the target beside the next job, or at its end
     capture: bool = True  # False: whoever started this process records what it prints

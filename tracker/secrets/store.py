@@ -27,9 +27,10 @@ AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
 
 class SecretsStore:
-    """Names and values. `bool(store)` says whether there is anything to mask."""
+    """Names and values. `masking` says whether there is anything to mask."""
 
     def __init__(self) -> None:
+        self.masking = False  # a plain attribute, since it is looked at for every event
         self._values: dict[str, str] = {}
         self._hidden: set[str] = set()  # every value, those without a name included
         self._texts: tuple[str, ...] = ()
@@ -51,13 +52,13 @@ class SecretsStore:
         return store
 
     def __bool__(self) -> bool:
-        return bool(self._hidden)
+        return self.masking
 
     def __repr__(self) -> str:
         return f"SecretsStore({', '.join(sorted(self._values))})"
 
     def __reduce__(self) -> Any:
-        raise TypeError("secrets are not pickled: hand items() to a process of your own")
+        raise TypeError("secrets are not pickled: hand handed() to a process of your own")
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
@@ -71,9 +72,9 @@ class SecretsStore:
         self.hide([os.environ.get(name) for name in OPENS.get(kind, ())])
 
     def add_inline(self, values: Mapping[str, Any]) -> None:
-        """Take names and values as they are; a value becomes text."""
+        """Take names and values as they are; a value becomes text. Under the empty name are those that have none, and are only masked."""
         for name, value in values.items():
-            if value is not None:
+            if name and value is not None:
                 self._values[str(name)] = str(value)
         self.hide(values)
 
@@ -82,6 +83,7 @@ class SecretsStore:
         known = len(self._hidden)
         self._gather(value)
         if len(self._hidden) > known:
+            self.masking = True
             texts = {form for hidden in self._hidden for form in forms(hidden)}
             self._texts = tuple(sorted(texts, key=lambda text: (-len(text), text)))
             self._bytes = tuple(text.encode("utf-8", "surrogatepass") for text in self._texts)
@@ -104,8 +106,13 @@ class SecretsStore:
         return value or default
 
     def items(self) -> ItemsView[str, str]:
-        """Names and values, to be handed to a process of our own; never to be written."""
+        """Names and values; never to be written."""
         return dict(self._values).items()
+
+    def handed(self) -> dict[str, Any]:
+        """All that a process of our own needs for the same, as `add_inline` takes it; never to be written."""
+        nameless = sorted(self._hidden.difference(self._values.values()))
+        return {**self._values, **({"": nameless} if nameless else {})}
 
     @property
     def masks(self) -> tuple[str, ...]:
@@ -124,11 +131,11 @@ class SecretsStore:
 
     def masked(self, value: Any) -> Any:
         """A plain value (texts, bytes, numbers, lists, dicts, structs) without the values of secrets; the same object when it had none."""
-        return self._clean(value) if self._hidden else value
+        return self._clean(value) if self.masking else value
 
     def clean(self, event: AnyEvent) -> AnyEvent:
         """The event with `***` for every value in what it says; what only we fill in (digests, ids, states) stays."""
-        return self._clean_struct(event) if self._hidden else event
+        return self._clean_struct(event) if self.masking else event
 
     def _clean_struct(self, struct: AnyStruct) -> AnyStruct:
         free = isinstance(struct, (ParameterSet, ResultLogged))  # their value may be of any type
