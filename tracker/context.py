@@ -93,8 +93,10 @@ class Context(Children):
         autocommit: bool = False,
         tmp: str | os.PathLike[str] = "",
         remote: bool = False,
+        followed: bool = False,
     ) -> "Context":
-        """A context with its secrets and notifications, of which nothing is recorded yet."""
+        """A context with its secrets and notifications, of which nothing is recorded yet. `followed`: its caller hears what others say of
+        the run, and tells it."""
         context = cls(
             connection,
             project=prepared.project,
@@ -112,7 +114,7 @@ class Context(Children):
         if prepared.notifications:
             from tracker.notifications.notifier import attach
 
-            attach(context, prepared.notifications)
+            attach(context, prepared.notifications, followed=followed)
         return context
 
     def __repr__(self) -> str:

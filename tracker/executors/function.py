@@ -17,6 +17,7 @@ import msgspec
 
 from projections.runs import ABORTED, COMPLETED
 from tracker import ambient
+from tracker.connection import PROCESS
 from tracker.context import Context
 from tracker.errors import RunFailed
 from tracker.executors.call import call
@@ -27,6 +28,7 @@ from tracker.executors.script import environment
 from tracker.executors.watch import Stop, Watch, watching
 from tracker.executors.worker import pack
 from tracker.model.run_object import RunObject
+from tracker.preparing import prepared_from
 
 WORKER = "from tracker.executors.worker import main; main({})"
 
@@ -87,7 +89,8 @@ def failure(context: Context) -> str:
 async def carry_out(order: Order, *, alone: bool = False) -> Context:
     """Make a run and bring it to its end. Raises nothing of the handler's; cancelled, it aborts the run. `alone`: nothing else goes on in
     this process meanwhile that could want to print."""
-    made = partial(Context.from_dict, order.attrs, rundb=order.uri, is_api=order.elsewhere, store_run=False)
+    connection = PROCESS.connection(order.uri)
+    made = partial(Context.made, prepared_from(order.attrs), connection, remote=order.elsewhere, followed=True)
     context = await anyio.to_thread.run_sync(made)  # it may read files of secrets, or ask a vault
     context.prepared = True
     context.wants(capture=False, parent=order.parent)

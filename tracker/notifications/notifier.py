@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from events.types import NotificationSent
-from tracker.errors import TrackerError
+from projections.runs import LOST
+from tracker.errors import InvalidRequest, TrackerError
 from tracker.notifications.message import Message, text_of_run, title_of
 from tracker.notifications.plan import Plan, read_plans
 
@@ -26,12 +27,21 @@ WAITING = 100  # messages of one notification that may wait
 MAX_REASON = 500  # characters
 
 
-def attach(context: "Context", notifications: Iterable[Any]) -> "Notifier":
-    """Have the notifications (objects or dicts) of a run sent when its state changes.
+def attach(context: "Context", notifications: Iterable[Any], *, followed: bool = False) -> "Notifier":
+    """Have the notifications (objects or dicts) of a run sent when its state changes. A run that is `followed` also hears what others find
+    out about it.
 
     Raises InvalidRequest, InvalidExpression or NotFound for one that could never be sent as it is.
     """
-    notifier = Notifier(context, read_plans(notifications, context.secrets))
+    plans = read_plans(notifications, context.secrets)
+    for plan in plans:
+        if LOST in plan.when and not followed:
+            raise InvalidRequest(
+                f"notification {plan.name!r}: a run that is lost does not hear of it itself, so nobody would send this; run the work by "
+                "run_function, or leave 'lost' out of when",
+                field="when",
+            )
+    notifier = Notifier(context, plans)
     context.on_state.append(notifier.hear)
     return notifier
 
