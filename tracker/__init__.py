@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tracker import aio as aio
     from tracker.artifacts.artifact import Artifact
     from tracker.artifacts.chart import ChartArtifact
     from tracker.artifacts.dataset import DatasetArtifact
@@ -99,6 +100,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "aio":
+        return import_module("tracker.aio")  # which makes it an attribute
     if name not in _HOMES:
         raise AttributeError(f"module 'tracker' has no attribute {name!r}")
     found = getattr(import_module(f"tracker.{_HOMES[name]}"), _ALIASES.get(name, name))
@@ -107,4 +110,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "aio"})

@@ -1,12 +1,11 @@
 """`run_function` and `abort_run` for code that waits. The caller's thread runs an event loop of its own meanwhile, where it has none."""
 
 import asyncio
-import contextvars
 import os
-import threading
 from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from anyio.from_thread import start_blocking_portal
 
 from projections.runs import COMPLETED
 from tracker.errors import RunFailed
@@ -77,18 +76,12 @@ def abort_run(
 
 
 def wait_here(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, run in a loop of this thread; of another one, where this thread has a running loop (a notebook's)."""
+    """The result of a coroutine, run in a loop of this thread; of another one, where this thread has a running loop (a notebook's).
+    Interrupted, it is cancelled, and has ended before that is raised."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            done.set_exception(error)
-
-    threading.Thread(target=contextvars.copy_context().run, args=(run,), name="tracker-run", daemon=True).start()
-    return done.result()
+    with start_blocking_portal(name="tracker-run") as portal:
+        result: T = portal.call(lambda: work)
+    return result
