@@ -197,9 +197,9 @@ def _refused(node: ast.expr) -> str:
         case ast.Attribute(value=inner):
             return "" if isinstance(inner, (ast.Name, ast.Attribute, ast.Subscript)) else "only a name goes before a '.'"
         case ast.BinOp(op=op):
-            return "" if type(op) in _ARITHMETIC else f"the operator before this is not one of {_ALLOWED}"
+            return "" if type(op) in _ARITHMETIC else "the operator before this is not one of + - * / // % **"
         case ast.UnaryOp(op=sign):
-            return "" if type(sign) in _UNARY else f"this operator is not one of {_ALLOWED}"
+            return "" if type(sign) in _UNARY else "this operator is not one of not, - and +"
         case ast.Call(func=function, keywords=keywords):
             known = isinstance(function, ast.Name) and function.id in _FUNCTIONS and not keywords
             return "" if known else f"only {', '.join(_FUNCTIONS)} can be called, and without keywords"

@@ -2,7 +2,6 @@
 
 import itertools
 import xml.etree.ElementTree as ElementTree
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.errors import InvalidExpression, InvalidRequest
+from tracker.executors.plan import plan_of
 from tracker.hyperparams.param_file import read_param_file
 from tracker.hyperparams.picture import parallel_coordinates
-from tracker.hyperparams.plan import is_search, plan_of
 from tracker.hyperparams.selector import Selector, parse_selector
 from tracker.hyperparams.strategies import combinations, space_of
 from tracker.hyperparams.table import Row, iteration_table
+from tracker.model.run import RunSpec
 
 SPACES = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.lists(st.integers(), max_size=4), min_size=1, max_size=4)
 
 
-def spec(**given: Any) -> Any:
+def spec(**given: Any) -> RunSpec:
     """A run's spec with hyper-parameters and options."""
     own = {name: given.pop(name, None) for name in ("hyperparams", "param_file", "selector", "strategy")}
-    return SimpleNamespace(**own, hyper_param_options=given)
+    return RunSpec(**own, hyper_param_options=given)
 
 
 @given(SPACES)
@@ -108,9 +108,7 @@ def test_options_become_a_plan() -> None:
     assert plan.stop is not None
     assert plan_of(spec(hyperparams={"a": [1]}, teardown_dask=True), "uid").dask == "local"
     assert plan_of(spec(hyperparams={"a": [1]}, dask_cluster_uri="tcp://host:8786"), "uid").dask == "tcp://host:8786"
-    assert is_search(spec(hyperparams={"a": []}))
-    assert is_search(spec(param_file="x.csv"))
-    assert not is_search(spec())
+    assert plan_of(spec(hyperparams={"a": [1]}, teardown_dask=False), "uid").dask == ""
 
 
 def test_a_csv_file_is_a_list_of_combinations() -> None:

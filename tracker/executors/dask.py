@@ -20,9 +20,9 @@ from tracker.context import Context
 from tracker.errors import InvalidRequest, TrackerError, Unreachable
 from tracker.executors.elsewhere import introduce, job_of, take_results
 from tracker.executors.handler import Handler
+from tracker.executors.plan import LOCAL, Plan
 from tracker.executors.pool import check_importable
 from tracker.executors.worker import Job, execute
-from tracker.hyperparams.plan import LOCAL, Plan
 
 PATIENCE = 10  # seconds that a scheduler may take to answer
 
@@ -37,7 +37,7 @@ class OnDask:
         self._client, self._handler = client, handler
 
     async def run(self, child: Context, begun: Callable[[], None]) -> None:
-        """Work on one iteration. Raises TrackerError, when the cluster loses it."""
+        """Work on one iteration; it has failed, when the cluster loses it."""
         await introduce(child)
         job = job_of(child, self._handler, echo=False)
         key = f"iteration-{child.uid}"
@@ -58,9 +58,9 @@ class OnDask:
             raise
         try:
             child.absorb(await anyio.to_thread.run_sync(_outcome, future))
-        except TrackerError:
+        except TrackerError as error:
             await take_results(child)
-            raise
+            child.set_state(error=error.message, commit=False)
 
     def _submit(self, job: Job, key: str, tell: Callable[[Any], None]) -> Any:
         future = self._client.submit(execute, job, key=key, pure=False, retries=0)

@@ -22,11 +22,11 @@ from tracker.context import Context
 from tracker.errors import InvalidExpression
 from tracker.executors.call import call
 from tracker.executors.handler import Handler
+from tracker.executors.plan import Plan, plan_of
 from tracker.executors.progress import Progress
 from tracker.executors.watch import Watch
 from tracker.hyperparams.param_file import MAX_BYTES
 from tracker.hyperparams.picture import parallel_coordinates
-from tracker.hyperparams.plan import Plan, param_file_of, plan_of
 from tracker.hyperparams.table import Row, iteration_table
 from tracker.model.run import RunSpec
 
@@ -177,7 +177,7 @@ async def run_iterations(
 
 async def read_plan(context: Context, spec: RunSpec) -> Plan:
     """The plan of a search, with its parameter file read. Raises InvalidRequest and InvalidExpression."""
-    url = param_file_of(spec)
+    url = spec.param_file
     if not url:
         return plan_of(spec, context.uid)
     item = context.get_dataitem(url)

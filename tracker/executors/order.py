@@ -15,8 +15,11 @@ from tracker import ambient
 from tracker.errors import InvalidRequest
 from tracker.executors.durations import executing_limit
 from tracker.executors.handler import Handler, resolve
+from tracker.executors.plan import plan_of
 from tracker.executors.script import Script
+from tracker.model.fields import fields_of
 from tracker.model.hints import parse_hint
+from tracker.model.hyper import HyperParamOptions
 from tracker.model.notification import Notification
 from tracker.model.run import RunSpec
 from tracker.preparing import as_dict
@@ -76,6 +79,10 @@ def order_of(handler: Any, task: Any, said: Mapping[str, Any]) -> Order:
         parse_hint(hint)
     spec["handler"], spec["inputs"] = str(found), dict(described.inputs or {})
     spec["inputs_type_hints"] = dict(described.inputs_type_hints or {})
+    if (options := described.hyper_param_options).param_file:
+        options.validate()  # the rest is seen with what the file holds
+    else:
+        plan_of(described, "")
     if workdir and not (spec.get("input_path") or spec.get("in_path")):
         spec["input_path"] = workdir
     return Order(
@@ -121,14 +128,20 @@ def _merge(metadata: dict[str, Any], spec: dict[str, Any], said: Mapping[str, An
     ):
         if said[name]:
             spec[key] = said[name]
-    if options := said["hyper_param_options"]:
-        given = options if isinstance(options, Mapping) else options.to_dict()
-        spec["hyper_param_options"] = {**(spec.get("hyper_param_options") or {}), **given}
+    spec["hyper_param_options"] = {**_options(spec.get("hyper_param_options")), **_options(said["hyper_param_options"])}
     if said["notifications"]:
         spec["notifications"] = [*(spec.get("notifications") or []), *_notifications(said["notifications"])]
     if spec.get("notifications"):
         Notification.validate_notification_uniqueness([Notification.from_dict(one) for one in spec["notifications"]])
     spec["secret_sources"] = [*(spec.get("secret_sources") or []), *_sources(said["secrets"])]
+
+
+def _options(given: Any) -> dict[str, Any]:
+    options = plain_dict(given.to_dict() if isinstance(given, HyperParamOptions) else given, "hyper_param_options")
+    for name in options.keys() - set(fields_of(HyperParamOptions)):
+        known = ", ".join(fields_of(HyperParamOptions))
+        raise InvalidRequest(f"there is no hyper-parameter option {name!r}: there are {known}", field=name)
+    return options
 
 
 def _notifications(given: Any) -> list[dict[str, Any]]:

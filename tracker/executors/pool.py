@@ -22,13 +22,13 @@ import anyio.to_thread
 from tracker.beside import beside
 from tracker.connection import Connection
 from tracker.context import Context
-from tracker.errors import InvalidRequest, TrackerError
+from tracker.errors import InvalidRequest
 from tracker.executors.elsewhere import introduce, job_of, take_results
 from tracker.executors.handler import Handler
 from tracker.executors.places import NOBODY, Places, enter, execute_here
+from tracker.executors.plan import Plan
 from tracker.executors.process import GRACE
 from tracker.executors.remains import deliver_remains
-from tracker.hyperparams.plan import Plan
 
 LOOK = 0.05  # seconds between two looks whether an iteration has begun
 
@@ -42,7 +42,7 @@ class Processes:
         self._free = list(range(self.parallel))
 
     async def run(self, child: Context, begun: Callable[[], None]) -> None:
-        """Work on one iteration. Raises TrackerError, when its process dies."""
+        """Work on one iteration; it has failed, when its process dies."""
         from pebble import ProcessExpired
 
         await introduce(child)
@@ -56,7 +56,7 @@ class Processes:
             child.absorb(future.result())
         except ProcessExpired as error:
             await take_results(child)
-            raise TrackerError(f"its process {died(error.exitcode)}") from None
+            child.set_state(error=f"its process {died(error.exitcode)}", commit=False)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await take_results(child)

@@ -21,8 +21,8 @@ WIDTH, HEIGHT, TOP, LEFT = 150, 360, 60, 70  # of an axis; of the drawing's marg
 
 _STYLE = """body{font:14px system-ui,sans-serif;margin:24px;color:#222;background:#fff}path{fill:none;stroke:#4878a8;stroke-opacity:.45}
 path:hover{stroke-opacity:1;stroke-width:3}.best{stroke:#d1495b;stroke-width:3;stroke-opacity:1}.failed{stroke:#888;stroke-dasharray:4 3}
-line{stroke:#444}text{font-size:11px;fill:#333}.name{font-size:13px;font-weight:600}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}text{fill:#ccc}line{stroke:#aaa}}"""
+line{stroke:#444}text{font-size:11px;fill:#333;stroke:#fff;stroke-width:3px;paint-order:stroke}.name{font-size:13px;font-weight:600}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}text{fill:#ccc;stroke:#181818}line{stroke:#aaa}}"""
 
 
 class _Axis(msgspec.Struct):

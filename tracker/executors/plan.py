@@ -1,11 +1,10 @@
 """What a search over parameters is to do, read from a run's spec and checked as a whole before anything starts.
 
 Every fault of what a user wrote (a selector, a condition, a space that does not fit its strategy) is found here, so that no iteration runs
-in vain. A run whose spec has hyper-parameters, or names a file of them, is a search; any other is not.
+in vain.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
@@ -14,6 +13,8 @@ from tracker.expressions import Expression, compile_expression
 from tracker.hyperparams.param_file import read_param_file
 from tracker.hyperparams.selector import Selector, parse_selector
 from tracker.hyperparams.strategies import Combination, Space, combinations, count, space_of
+from tracker.model.hyper import HyperParamOptions
+from tracker.model.run import RunSpec
 
 MAX_ERRORS = 3  # failures that a search goes on after, when nobody says how many
 MAX_PARALLEL = 1024
@@ -41,26 +42,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return combinations(self.space, self.strategy, max_iterations=self.max_iterations, seed=self.seed)
 
 
-def is_search(spec: Any) -> bool:
-    """Whether a spec asks for iterations."""
-    return bool(spec.hyperparams or param_file_of(spec)) or option(spec, "strategy") == "custom"
-
-
-def param_file_of(spec: Any) -> str:
-    """The URL of the file with the combinations, "" when they are inline."""
-    return str(getattr(spec, "param_file", None) or option(spec, "param_file") or "")
-
-
-def option(spec: Any, name: str) -> Any:
-    """One of the hyper-parameter options of a spec, which are an object, a dict or nothing."""
-    options = getattr(spec, "hyper_param_options", None)
-    return options.get(name) if isinstance(options, Mapping) else getattr(options, name, None)
-
-
-def plan_of(spec: Any, seed: str, content: bytes | None = None) -> Plan:
+def plan_of(spec: RunSpec, seed: str, content: bytes | None = None) -> Plan:
     """The plan of a spec; `content` is what its parameter file holds. Raises InvalidRequest and InvalidExpression."""
-    strategy = str(getattr(spec, "strategy", None) or option(spec, "strategy") or "")
-    url = param_file_of(spec)
+    options = spec.hyper_param_options
+    strategy, url = options.strategy or "", options.param_file or ""
     if url and spec.hyperparams:
         raise InvalidRequest(f"hyper-parameters come from a file ({url}) or from a dict, not from both", field="param_file")
     if url:
@@ -68,45 +53,42 @@ def plan_of(spec: Any, seed: str, content: bytes | None = None) -> Plan:
     else:
         space = space_of(spec.hyperparams or {})
     strategy = strategy or "grid"
-    most = option(spec, "max_iterations")
-    selector = getattr(spec, "selector", None) or option(spec, "selector")
-    condition = option(spec, "stop_condition")
     plan = Plan(
         space=space,
         strategy=strategy,
-        total=count(space, strategy, most),
+        total=count(space, strategy, options.max_iterations),
         seed=seed,
-        max_iterations=most,
-        selector=parse_selector(selector) if selector else None,
-        stop=compile_expression(condition, "stop_condition") if condition else None,
-        max_errors=_whole(spec, "max_errors", MAX_ERRORS, 1_000_000),
-        parallel=_whole(spec, "parallel_runs", 0, MAX_PARALLEL),
-        dask=_dask(spec),
-        teardown=bool(option(spec, "teardown_dask")),
+        max_iterations=options.max_iterations,
+        selector=parse_selector(options.selector) if options.selector else None,
+        stop=compile_expression(options.stop_condition, "stop_condition") if options.stop_condition else None,
+        max_errors=_whole(options, "max_errors", MAX_ERRORS, 1_000_000),
+        parallel=_whole(options, "parallel_runs", 0, MAX_PARALLEL),
+        dask=_dask(options),
+        teardown=bool(options.teardown_dask),
     )
-    if strategy == "custom" and (plan.dask or plan.parallel > 1 or plan.stop):
+    if strategy == "custom" and (plan.dask or plan.parallel > 1 or plan.stop or options.max_errors is not None):
         raise InvalidRequest(
-            "with the custom strategy the handler runs its own iterations: parallel_runs, stop_condition and Dask are not for it",
+            "with the custom strategy the handler runs its own iterations: parallel_runs, stop_condition, max_errors, Dask are not for it",
             field="strategy",
         )
     return plan
 
 
-def _dask(spec: Any) -> str:
+def _dask(options: HyperParamOptions) -> str:
     """Where the Dask cluster is; "" for none."""
-    address = str(option(spec, "dask_cluster_uri") or "")
-    if not address and option(spec, "teardown_dask") is None:
-        return ""
-    if address in ("", LOCAL) or address.startswith(SCHEMES):
-        return address or LOCAL
+    address = str(options.dask_cluster_uri or "")
+    if not address:
+        return LOCAL if options.teardown_dask else ""
+    if address == LOCAL or address.startswith(SCHEMES):
+        return address
     raise InvalidRequest(
         f"dask_cluster_uri must be the address of a scheduler (tcp://host:8786) or {LOCAL!r}, a cluster of this machine, not {address!r}",
         field="dask_cluster_uri",
     )
 
 
-def _whole(spec: Any, name: str, default: int, most: int) -> int:
-    number = option(spec, name)
+def _whole(options: HyperParamOptions, name: str, default: int, most: int) -> int:
+    number = getattr(options, name)
     if number is None:
         return default
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= most:
