@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, overload
 
 from events.types import InputRead
 from tracker.dataitem import item as blocking
 from tracker.dataitem.aio_item import DataItem
 from tracker.dataitem.credentials import Credentials
+from tracker.dataitem.nested import each, shape_of, top_of
 from tracker.dataitem.resolving import Stored
 from tracker.dataitem.store_uri import is_store_uri, parse_store_uri
 from tracker.dataitem.urls import MASK, check_url, is_relative, joined, secrets_in, shown
@@ -36,11 +37,16 @@ class Inputs(Outputs):
     @property
     def inputs(self) -> dict[str, DataItem]:
         """The data item of every input, by key. No I/O."""
-        return {key: DataItem(self._item_of(key)) for key in list(self.memory.inputs)}
+        return each("", self.blocking_inputs, lambda _, item: DataItem(item))  # type: ignore[no-any-return]
 
-    def get_input(self, key: str, url: str | os.PathLike[str] = "") -> DataItem:
-        """The data item of an input. One that the run was not given gets `url`, or its key as path; a relative path begins at `in_path`."""
-        return DataItem(self.blocking_input(key, url))
+    @overload
+    def get_input(self, key: str, url: str | os.PathLike[str] = "") -> DataItem: ...
+    @overload
+    def get_input(self, key: str, url: dict[str, Any] | list[Any] | tuple[Any, ...]) -> Any: ...
+    def get_input(self, key: str, url: Any = "") -> Any:
+        """The data item of an input. One that the run was not given gets `url`, or its key as path; a relative path begins at `in_path`. A
+        list or dict of URLs is a list or dict of data items."""
+        return each("", self.blocking_input(key, url), lambda _, item: DataItem(item))
 
     def get_dataitem(self, url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> DataItem:
         """The data at a path, a URL or a store:// name; `secrets` are credentials that go before the run's own."""
@@ -68,9 +74,22 @@ class Inputs(Outputs):
         """The value of a secret the run was given, None when it was given none of this name."""
         return self.secrets.get(key)
 
-    def blocking_input(self, key: str, url: str | os.PathLike[str] = "") -> blocking.DataItem:
+    @property
+    def blocking_inputs(self) -> dict[str, Any]:
+        """`inputs`, for code that waits."""
+        tops = dict.fromkeys(map(top_of, self.memory.inputs))
+        shapes = {top: "" if top in self.memory.inputs else shape_of(self.memory.inputs, top) for top in tops}
+        return {top: each(top, shape, lambda key, _: self._item_of(key)) for top, shape in shapes.items()}
+
+    def blocking_input(self, key: str, url: Any = "") -> Any:
         """`get_input`, for code that waits."""
-        key, known = key_of(key), self.memory.inputs.get(key_of(key), "")
+        key, several = key_of(key), isinstance(url, (dict, list, tuple))
+        given = [name for name in self.memory.inputs if not (url and name in self.remembered)]
+        shape = ("" if several else url) if key in given else shape_of(given, key) or url
+        return each(key, shape, self._one_input)
+
+    def _one_input(self, key: str, url: str | os.PathLike[str]) -> blocking.DataItem:
+        known = self.memory.inputs.get(key, "")
         if url and (not known or key in self.remembered or known == shown(check_url(url))):
             self.remembered.discard(key)
             self.memory.inputs[key] = check_url(url)

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from projections.runs import RUNNING
+from tracker.dataitem.nested import leaves
+from tracker.dataitem.urls import check_url
 from tracker.errors import InvalidRequest
 from tracker.known import Memory
 from tracker.names import check_key, check_name
@@ -34,6 +36,15 @@ class Prepared(msgspec.Struct, kw_only=True):
     notifications: list[Any]
 
 
+def _inputs(given: Mapping[str, Any]) -> dict[str, str]:
+    """The places of the inputs; a list or dict of them as one input each."""
+
+    def text(url: Any) -> str:
+        return check_url(url) if url not in (None, "") else ""
+
+    return {name: url for key, urls in given.items() for name, url in leaves(key_of(key), urls, text).items()}
+
+
 def prepared_from(attrs: Any, *, name: str = "", project: str = "", uid: str = "") -> Prepared:
     """Read such a dict, or an object with `to_dict()`. What is given beside it counts where it says nothing. Raises InvalidRequest."""
     attrs = as_dict(attrs)
@@ -45,7 +56,7 @@ def prepared_from(attrs: Any, *, name: str = "", project: str = "", uid: str = "
         results=plain_dict(status.get("results"), "results"),
         labels=texts_of(metadata.get("labels"), "labels"),
         annotations=texts_of(metadata.get("annotations"), "annotations"),
-        inputs={key_of(key): text_of(url) for key, url in _mapping(spec.get("inputs"), "inputs").items()},
+        inputs=_inputs(_mapping(spec.get("inputs"), "inputs")),
         in_path=_text(spec, "input_path", "in_path"),
         out_path=_text(spec, "output_path", "out_path", "artifact_path"),
         spec=plain_dict({key: value for key, value in spec.items() if key not in _TAKEN and value not in (None, "", [], {})}, "spec"),

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 from tracker.dataitem.item import DataItem
 from tracker.dataitem.store_uri import parse_store_uri
@@ -16,10 +16,15 @@ class Inputs(Outputs):
     @property
     def inputs(self) -> dict[str, DataItem]:
         """The data item of every input, by key. No I/O."""
-        return {key: item.blocking for key, item in self._context.inputs.items()}
+        return self._context.blocking_inputs
 
-    def get_input(self, key: str, url: str | os.PathLike[str] = "") -> DataItem:
-        """The data item of an input. One that the run was not given gets `url`, or its key as path; a relative path begins at `in_path`."""
+    @overload
+    def get_input(self, key: str, url: str | os.PathLike[str] = "") -> DataItem: ...
+    @overload
+    def get_input(self, key: str, url: dict[str, Any] | list[Any] | tuple[Any, ...]) -> Any: ...
+    def get_input(self, key: str, url: Any = "") -> Any:
+        """The data item of an input. One that the run was not given gets `url`, or its key as path; a relative path begins at `in_path`. A
+        list or dict of URLs is a list or dict of data items."""
         return self._context.blocking_input(key, url)
 
     def get_dataitem(self, url: str | os.PathLike[str], secrets: Mapping[str, Any] | None = None) -> DataItem:

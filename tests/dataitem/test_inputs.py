@@ -1,5 +1,6 @@
 """Inputs of a run: what they are called, where they are, and what is recorded of them."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,57 @@ def test_inputs_the_run_was_given_go_first(tmp_path: Path) -> None:
             "absolute": f"{tmp_path}/in/own",
         }
         assert all(item.key == key for key, item in context.inputs.items())
+
+
+def test_an_input_of_several_places(tmp_path: Path) -> None:
+    """A list or dict of URLs gives a list or dict of data items, each recorded under its own name; another attempt finds them again."""
+    for name in ("a.csv", "b.csv", "c.csv"):
+        Path(name).write_text(f"x\n{name[0]}\n")
+    attrs = {"metadata": {"name": "job", "project": "p"}, "spec": {"inputs": {"sets": {"train": ["a.csv", "b.csv"], "test": "c.csv"}}}}
+    first = tracker.Context.from_dict(attrs)
+    sets = first.get_input("sets", ["elsewhere"])  # what the run was given goes first
+    assert ([item.get(1, 2) for item in sets["train"]], sets["test"].get(1, 2)) == ([b"a", b"b"], b"c")
+    assert [item.key for item in first.get_input("own", ["a.csv", tmp_path / "b.csv"])] == ["own[0]", "own[1]"]
+    assert first.get_input("one", "c.csv").get(1, 2) == b"c"
+    assert (set(first.inputs), set(first.inputs["sets"])) == ({"sets", "own", "one"}, {"train", "test"})
+    assert first.get_input("sets[test]").get(1, 2) == b"c"
+    first.commit()
+    assert {e["key"]: e["url"] for e in reads("p", first.uid)} == {
+        "sets[train][0]": "a.csv",
+        "sets[train][1]": "b.csv",
+        "sets[test]": "c.csv",
+        "own[0]": "a.csv",
+        "own[1]": str(tmp_path / "b.csv"),
+        "one": "c.csv",
+    }
+    first.commit(completed=True)
+    with tracker.get_or_create_ctx("job", project="p", uid=first.uid) as again:
+        assert [item.get(1, 2) for item in again.get_input("own")] == [b"a", b"b"]
+        assert [item.get(1, 2) for item in again.get_input("own", ["c.csv"])] == [b"c"]
+        with pytest.raises(InvalidRequest, match="brackets"):
+            again.get_input("bad", {"a[": "a.csv"})
+        with pytest.raises(InvalidRequest, match="not int"):
+            again.get_input("bad", ["a.csv", 5])
+
+    def handler(parts: list[Any], named: Any) -> list[str]:
+        return [part.as_df()["x"][0] for part in [*parts, named["c"]]]
+
+    inputs: Any = {"parts": ["a.csv", "b.csv"], "named": {"c": "c.csv"}}
+    assert tracker.run_function(handler, project="p", inputs=inputs).output("return") == ["a", "b", "c"]
+    with pytest.raises(InvalidRequest, match="not int"):
+        tracker.Context.from_dict({"metadata": {"name": "job", "project": "p"}, "spec": {"inputs": {"a": 5}}})
+
+
+def test_several_places_for_code_in_a_loop(tmp_path: Path) -> None:
+    """The items in a list or dict are to be awaited there, too."""
+    Path("a.txt").write_text("a")
+
+    async def work() -> None:
+        async with tracker.aio.get_or_create_ctx("job", project="p") as context:
+            assert await context.get_input("l", ["a.txt"])[0].get() == b"a"
+            assert await context.inputs["l"][0].get() == b"a"  # type: ignore[index]
+
+    asyncio.run(work())
 
 
 def test_getting_an_input_does_no_io(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _value(
     if name not in inputs:
         return values.get(name, parameter.default)
     context, reader = contexts
-    if as_item(hint):  # the one that awaits, for a coroutine function
+    if as_item(hint) or isinstance(inputs[name], (list, dict)):  # those that await, for a coroutine function
         return context.get_input(name, inputs[name])
     return converted(reader.get_input(name, inputs[name]), name, hint)
 
