@@ -5,26 +5,28 @@ that has a name is whole, whatever killed its writer. Nothing a client says beco
 done in worker threads.
 """
 
+import errno
 import fcntl
 import hashlib
+import mmap
 import os
 import stat
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectSendStream
 
 from events.durable import sync_directory
-from tracker.errors import DigestMismatch, NotFound, TooLarge
+from tracker.errors import DigestMismatch, NotFound
+from tracker.filling import Chunk, fill
 from tracker.names import check_digest
 
 CHUNK = 256 * 1024
-AHEAD = 8  # chunks that may wait for their writing
 LEAVE = 8 * 1024 * 1024  # bytes that are sent to the disk at once
+DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 class Blobs:
@@ -44,13 +46,13 @@ class Blobs:
         """The bytes a blob has, None when it is not here."""
         return await anyio.to_thread.run_sync(self._size, self._file(digest))
 
-    async def put(self, digest: str, chunks: AsyncIterable[bytes], *, limit: int) -> int:
+    async def put(self, digest: str, chunks: AsyncIterable[Chunk], *, limit: int) -> int:
         """Keep the bytes that come in `chunks`; returns how many. Raises DigestMismatch or TooLarge, and then keeps nothing."""
         target = self._file(digest)
         with anyio.CancelScope(shield=True):  # whoever leaves at this moment must not leave an open file behind
             draft = await anyio.to_thread.run_sync(Draft, self._path / "tmp")
         try:
-            await _fill(draft, chunks, limit)
+            await fill(draft, chunks, limit)
             if draft.digest != digest:
                 raise DigestMismatch(f"the bytes have sha256 {draft.digest}, not {digest}: nothing was kept", found=draft.digest)
             await anyio.to_thread.run_sync(draft.finish, target)
@@ -118,47 +120,6 @@ class Blobs:
             raise NotFound(f"there is no blob {file.name}") from None
 
 
-async def _fill(draft: "Draft", chunks: AsyncIterable[bytes], limit: int) -> None:
-    """Write what comes, while more is coming: a thread hashes and writes all that there is, and who receives is at most `AHEAD` chunks
-    before it."""
-    send, receive = anyio.create_memory_object_stream[bytes](AHEAD)
-    failures: list[BaseException] = []
-
-    async def write() -> None:
-        with receive:
-            async for chunk in receive:
-                waiting = [chunk]
-                with suppress(anyio.WouldBlock, anyio.EndOfStream):
-                    while True:
-                        waiting.append(receive.receive_nowait())
-                try:
-                    await anyio.to_thread.run_sync(draft.write_all, waiting)
-                except OSError as error:  # who receives hears of it by the closed stream
-                    failures.append(error)
-                    return
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(write)
-        with send:
-            try:
-                await _receive(chunks, send, limit)
-            except anyio.BrokenResourceError:
-                pass  # the writer failed, and said so
-            except Exception as error:  # noqa: BLE001 - raised below, as itself and not in a group
-                failures.append(error)
-    if failures:
-        raise failures[0]
-
-
-async def _receive(chunks: AsyncIterable[bytes], send: MemoryObjectSendStream[bytes], limit: int) -> None:
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
-        await send.send(chunk)
-
-
 class Draft:
     """A temporary file on its way to a name, hashed as it grows. It is locked while its writer lives, which tells it from what the dead
     left."""
@@ -166,6 +127,7 @@ class Draft:
     def __init__(self, directory: Path) -> None:
         self._descriptor, self._path = _locked_draft(directory)
         self._hash = hashlib.sha256()
+        self._direct, self._may_direct = False, DIRECT != 0
         self._leaving = 0  # so much is on its way to the disk
         self.size = 0
 
@@ -181,18 +143,38 @@ class Draft:
 
     def write(self, chunk: bytes) -> None:
         """Append bytes."""
+        self.hash(chunk)
+        self.append(chunk)
+
+    def hash(self, chunk: Chunk) -> None:
+        """Count the next bytes into the digest."""
+        self._hash.update(chunk)
+
+    def append(self, chunk: Chunk) -> None:
+        """Write the next bytes. A view is of whole pages of memory; where it has nothing but whole ones it goes from there to the disk."""
         view = memoryview(chunk)
-        self._hash.update(view)
         self.size += len(view)
+        self._go_direct(direct=isinstance(chunk, memoryview) and len(view) % mmap.PAGESIZE == 0)
         while view:
-            view = view[os.write(self._descriptor, view) :]
-        if self.size - self._leaving >= LEAVE:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except OSError as error:
+                if not self._direct or error.errno != errno.EINVAL:
+                    raise
+                self._go_direct(direct=False)
+                self._may_direct = False
+        if not self._direct and self.size - self._leaving >= LEAVE:
             self._let_go()
 
-    def write_all(self, chunks: Iterable[bytes]) -> None:
-        """Append them one after the other."""
-        for chunk in chunks:
-            self.write(chunk)
+    def _go_direct(self, *, direct: bool) -> None:
+        """Write past the cache of the system, or through it. Past it costs a third of the processor's time; not every file system can."""
+        if direct != self._direct and (self._may_direct or not direct):
+            try:
+                flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+                fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | DIRECT if direct else flags & ~DIRECT)
+                self._direct = direct
+            except OSError:
+                self._may_direct = False
 
     def _let_go(self) -> None:
         """Have the system begin to write the newest part to the disk, and free the memory of the one before, which is there by now. So

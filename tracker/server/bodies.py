@@ -5,7 +5,7 @@ Who asks before sending (`Expect: 100-continue`) is invited when the body is wan
 
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from time import monotonic
 
 import anyio
@@ -14,9 +14,10 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from tracker.errors import InvalidRequest, TooLarge, Unsupported
+from tracker.filling import Chunk
+from tracker.server import intake
+from tracker.server.intake import SLOWEST
 from tracker.settings import Settings
-
-SLOWEST = 1024  # bytes per second that a body must come with after its grace
 
 
 async def read_body(request: web.BaseRequest, settings: Settings) -> bytes:
@@ -28,21 +29,31 @@ async def read_body(request: web.BaseRequest, settings: Settings) -> bytes:
         if len(body) > limit:
             raise _too_large(limit)
     else:
-        body = b"".join([chunk async for chunk in chunks(request, settings, limit)])
+        await _invite(request, limit)
+        body = b"".join([chunk async for chunk in _parsed(request, settings, limit)])
     encoding = request.headers.get("Content-Encoding")
     return body if encoding is None else _decompress(body, encoding.strip().lower(), limit)
 
 
-async def chunks(request: web.BaseRequest, settings: Settings, limit: int, ahead: int = 0) -> AsyncGenerator[bytes, None]:
-    """The body as it comes. Of a large one, twice `ahead` bytes may wait here. Raises TooLarge, InvalidRequest when it breaks off,
-    TimeoutError when it is too slow."""
+async def chunks(request: web.BaseRequest, settings: Settings, limit: int) -> AsyncGenerator[Chunk, None]:
+    """The body as it comes. Must be closed. Raises TooLarge, InvalidRequest when it breaks off, TimeoutError when it is too slow."""
+    await _invite(request, limit)
+    connection = intake.connection_for(request)
+    source = _parsed(request, settings, limit) if connection is None else intake.parts(connection, request, settings.body_grace)
+    async with aclosing(source):
+        async for chunk in source:
+            yield chunk
+
+
+async def _invite(request: web.BaseRequest, limit: int) -> None:
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     if "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    if ahead and (request.content_length or 0) > ahead:
-        request.content.set_read_chunk_size(ahead)
+
+
+async def _parsed(request: web.BaseRequest, settings: Settings, limit: int) -> AsyncGenerator[bytes, None]:
     size = 0
     waited = 0.0  # for the client; what we take to keep a chunk is not its fault
     while True:

@@ -28,28 +28,29 @@ SEND_BUFFER = 64 * 1024  # of the kernel, for one who follows; the transport kee
 class Connection(RequestHandler):
     """aiohttp's protocol, which also notes when it last began to wait for its peer."""
 
-    __slots__ = ("_guard", "following", "header_since", "idle_since", "peer", "stalled_at", "stalled_since")
+    __slots__ = ("following", "guard", "header_since", "idle_since", "peer", "stalled_at", "stalled_since", "taken")
 
     def __init__(self, guard: "Connections", **options: Any) -> None:
         super().__init__(guard.server, loop=guard.server._loop, **options)
-        self._guard = guard
+        self.guard = guard
         self.idle_since = monotonic()
         self.header_since = 0.0
         self.stalled_since = 0.0
         self.stalled_at = 0
         self.peer = ""
         self.following = False
+        self.taken = False  # by a body that the parser has not seen
 
     def connection_made(self, transport: Any) -> None:
         """Take a place, or end at once."""
-        if self._guard.opened(self, transport):
+        if self.guard.opened(self, transport):
             super().connection_made(transport)
         else:
             transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave the place."""
-        self._guard.closed(self)
+        self.guard.closed(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -111,6 +112,7 @@ class Connections:
         self._some = anyio.Event()
         self._gone = anyio.Event()
         self.refused = 0
+        self.intakes = 0  # bodies that are received past the parser
 
     def __len__(self) -> int:
         return len(self._open)

@@ -6,6 +6,7 @@ checked before a handler sees it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -32,7 +33,6 @@ logger = structlog.get_logger("tracker.http")
 T = TypeVar("T")
 
 _QUIET = frozenset({"/v1/events", "/v1/heartbeats", "/health", "/livez"})  # too many to tell of each when it went well
-_AHEAD = 1 << 20  # bytes of a large raw body: what is received in larger parts costs less
 _ALWAYS = CIMultiDict(
     {
         "Server": "run-tracker",
@@ -63,6 +63,8 @@ class Edge:
             path = match.route.path
         except Exception as error:  # noqa: BLE001 - the one place where errors become answers
             path, response = "", self._refuse(request, error)
+        if getattr(request.protocol, "taken", False):
+            response.force_close()  # nothing that follows could be understood
         took = perf_counter() - began
         self._app.counters.add(request.method, path, response.status, took)
         if response.status >= 400 or path not in _QUIET:
@@ -141,8 +143,9 @@ class Edge:
                 query = _resumed(route.request, query, last)
             return await route.handler(self._app, parameters(match, query))
         if route.raw:
-            chunks = bodies.chunks(request, self._app.settings, self._app.settings.max_blob, _AHEAD)
-            return await route.handler(self._app, parameters(match, query), principal.name, chunks)
+            settings = self._app.settings
+            async with aclosing(bodies.chunks(request, settings, settings.max_blob)) as chunks:
+                return await route.handler(self._app, parameters(match, query), principal.name, chunks)
         body = await bodies.read_body(request, self._app.settings)
         media = media_type(request.headers.get("Content-Type", ""))
         if media is None and body:

@@ -6,6 +6,7 @@ import msgspec
 
 from tracker.directory import App
 from tracker.errors import NotFound
+from tracker.filling import Chunk
 from tracker.service.replies import Content, Piece
 
 
@@ -23,7 +24,7 @@ class Kept(msgspec.Struct, kw_only=True):
     known: bool
 
 
-async def put_blob(app: App, request: BlobName, _actor: str, chunks: AsyncIterable[bytes]) -> Kept:
+async def put_blob(app: App, request: BlobName, _actor: str, chunks: AsyncIterable[Chunk]) -> Kept:
     """Keep the bytes of a body. Raises DigestMismatch when they are others, and then keeps nothing."""
     known = await app.blobs.size(request.digest)
     if known is not None:
