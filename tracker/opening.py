@@ -15,6 +15,7 @@ from tracker.errors import InvalidRequest, NotFound, TrackerError
 from tracker.known import Memory
 from tracker.names import check_name
 from tracker.preparing import Prepared, prepared_from
+from tracker.secrets.telling import teller_of
 from tracker.settings import Execution
 from tracker.values import plain_dict, texts_of
 
@@ -89,6 +90,7 @@ def _known(connection: Connection, with_env: bool, name: str, project: str) -> C
     def make() -> Context:
         context = _opened(prepared_from(configuration, name=name, project=project), connection)
         context.secrets.add_inline(execution.secrets)
+        context.secrets.told = teller_of(execution.pipe)
         context.console_kept = execution.console_kept
         return context
 

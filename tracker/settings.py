@@ -88,6 +88,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     configuration: str = ""  # TRACKER_EXEC_CONFIG: a run as JSON, of metadata, spec and status
     secrets: dict[str, str | list[str]] = {}  # TRACKER_EXEC_SECRETS: names and values as JSON; they leave the environment when read
+    pipe: str = ""  # TRACKER_EXEC_PIPE: where to tell whoever started this process what it hides
     console_kept: bool = False  # TRACKER_EXEC_CONSOLE=kept: whoever started this process records what it prints
 
     @classmethod
@@ -97,7 +98,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         kept = os.environ.get("TRACKER_EXEC_CONSOLE", "") == "kept"
         try:
             known = msgspec.json.decode(secrets, type=dict[str, str | list[str]]) if secrets else {}
-            return cls(configuration=configuration, secrets=known, console_kept=kept)
+            return cls(configuration=configuration, secrets=known, console_kept=kept, pipe=os.environ.get("TRACKER_EXEC_PIPE", ""))
         except msgspec.DecodeError:
             raise InvalidRequest("TRACKER_EXEC_SECRETS is not a JSON object of names and texts", field="TRACKER_EXEC_SECRETS") from None
 

@@ -18,12 +18,12 @@ import anyio
 import anyio.to_thread
 
 from tracker.secrets.store import SecretsStore, StreamMasker
+from tracker.secrets.telling import Reply, word_for
 
 CHUNK = 64 * 1024
 GRACE = 5.0  # seconds between TERM and KILL
 LINGER = 0.02  # seconds that the beginning of a line waits for its end
 LEFT = 1.0  # seconds for what is still in the pipes of a process that has ended; its children may hold them open for ever
-MAX_REPLY = 64 * 1024 * 1024
 
 Write = Callable[[bytes, str], None]
 
@@ -56,15 +56,15 @@ async def run_process(
 ) -> Ended:
     """Run a program to its end; cancelled, end it. Its command is made with the number of the pipe for its result; `given` is its stdin."""
     process, reading = await _started(command, env, cwd, wanting=bool(given))
-    reply = bytearray()
+    reply = Reply(reading, secrets)
     listening = anyio.CancelScope(shield=True)  # what it says while it is being stopped counts, too
 
     async def listen() -> None:
         with listening:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_collect, reading, reply)
-                tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, echo=echo))
-                tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, echo=echo))
+                tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, reply, echo=echo))
+                tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, reply, echo=echo))
                 if process.stdin is not None:
                     tasks.start_soon(_give, process.stdin, given)
 
@@ -85,7 +85,7 @@ async def run_process(
         os.close(reading)
         with anyio.CancelScope(shield=True):
             await process.aclose()
-    return Ended(process.returncode or 0, bytes(reply))
+    return Ended(process.returncode or 0, reply.result)
 
 
 async def _started(command: Callable[[int], Sequence[str]], env: Mapping[str, str], cwd: str, *, wanting: bool) -> tuple[Any, int]:
@@ -97,7 +97,7 @@ async def _started(command: Callable[[int], Sequence[str]], env: Mapping[str, st
             stdin=subprocess.PIPE if wanting else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**env, "PYTHONUNBUFFERED": "1"},
+            env={**env, "PYTHONUNBUFFERED": "1", "TRACKER_EXEC_PIPE": word_for(writing)},
             cwd=cwd or None,
             start_new_session=True,
             pass_fds=(writing,),
@@ -119,25 +119,18 @@ async def _stop(process: Any) -> None:
             return
 
 
-async def _collect(reading: int, reply: bytearray) -> None:
-    os.set_blocking(reading, False)
-    while len(reply) < MAX_REPLY:
+async def _collect(reading: int, reply: Reply) -> None:
+    while not reply.drain():
         await anyio.wait_readable(reading)
-        try:
-            data = os.read(reading, CHUNK)
-        except BlockingIOError:
-            continue
-        if not data:
-            return
-        reply += data
 
 
-async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, *, echo: bool) -> None:
+async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, reply: Reply, *, echo: bool) -> None:
     """Pass on and record what is printed, by lines: two streams would mix in the middle of them. What is no line yet waits a moment."""
     source = {1: "stdout", 2: "stderr"}[fd]
     masker = StreamMasker(secrets)
 
     def out(data: bytes, *, last: bool = False) -> None:
+        reply.drain()  # what it came to hide before it printed this
         if masked := masker.feed(data, last=last):
             write(masked, source)
             if echo:  # masked, too: another run may record what is printed here

@@ -25,6 +25,8 @@ from tracker.context import Context
 from tracker.executors.call import call
 from tracker.executors.handler import Handler
 from tracker.model.run import RunSpec
+from tracker.secrets.telling import teller_of
+from tracker.settings import Execution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,7 @@ async def do(job: Job, orphaned: Callable[[], bool] = bool, begun: Callable[[], 
     context.console_kept = not job.capture
     if not job.capture:  # the process is this run's alone: all its threads mean it
         ambient.PROCESS_RUNS.prepared = context
+        context.secrets.told = teller_of(Execution.from_env().pipe)
     context.begin()
     context.capture(job.capture, echo=job.echo)
     try:

@@ -5,7 +5,7 @@ Sources are read when they are added; the values stay in this object. Whatever i
 """
 
 import os
-from collections.abc import ItemsView, Mapping
+from collections.abc import Callable, ItemsView, Mapping
 from types import NoneType
 from typing import Any, Self, TypeVar
 
@@ -24,6 +24,7 @@ NAMES = frozenset({"key", "name", "kind", "tag_name", "format", "viewer"})  # ne
 OPENS = {"vault": ("VAULT_TOKEN",), "azure_vault": ("AZURE_CLIENT_SECRET",)}  # variables with which a source is opened
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
+Tell = Callable[[list[str]], None]
 
 
 class SecretsStore:
@@ -31,6 +32,7 @@ class SecretsStore:
 
     def __init__(self) -> None:
         self.masking = False  # a plain attribute, since it is looked at for every event
+        self.told: Tell | None = None  # hears of every value that is hidden from now on, before it can be printed
         self._values: dict[str, str] = {}
         self._hidden: set[str] = set()  # every value, those without a name included
         self._texts: tuple[str, ...] = ()
@@ -80,13 +82,15 @@ class SecretsStore:
 
     def hide(self, value: Any) -> None:
         """Have a value masked that has no name here: a text, a number, or all that a dict or list holds."""
-        known = len(self._hidden)
+        known = set(self._hidden)
         self._gather(value)
-        if len(self._hidden) > known:
+        if fresh := self._hidden - known:
             self.masking = True
             texts = {form for hidden in self._hidden for form in forms(hidden)}
             self._texts = tuple(sorted(texts, key=lambda text: (-len(text), text)))
             self._bytes = tuple(text.encode("utf-8", "surrogatepass") for text in self._texts)
+            if self.told is not None:
+                self.told(sorted(fresh))
 
     def _gather(self, value: Any) -> None:
         if isinstance(value, Mapping):
