@@ -1,16 +1,18 @@
 """Runs are recorded in a directory of each test's own, which this process opens, or by a server in another process."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tracker
 from tests.sdk.conftest import Server, until
 from tracker.connection import PROCESS
 from tracker.errors import NotFound
 
-__all__ = ["Server", "console", "run_at", "started", "until"]
+__all__ = ["Running", "Server", "console", "run_at", "started", "until"]
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,23 @@ def console(uid: str, project: str = "p", uri: str = "") -> str:
 
     connection.ask("GET", "/health").result(15)
     return PROCESS.portal.submit(work()).result(15).decode()
+
+
+class Running:
+    """A run that works in a thread of this test."""
+
+    def __init__(self, handler: Any, uid: str, **said: Any) -> None:
+        self.uid, self.run = uid, None
+        task = {"metadata": {"uid": uid, "project": "p"}}
+
+        def work() -> None:
+            self.run = tracker.run_function(handler, task, raise_on_failure=False, **said)
+
+        self.thread = threading.Thread(target=work)
+        self.thread.start()
+
+    def ended(self) -> Any:
+        """The run, when it has ended."""
+        self.thread.join(20)
+        assert self.run is not None
+        return self.run

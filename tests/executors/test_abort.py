@@ -1,7 +1,6 @@
 """Ending a run from elsewhere: its job hears of it and stops, wherever it works and wherever it records."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 import tracker
-from tests.executors.conftest import Server, run_at, started, until
+from tests.executors.conftest import Running, Server, run_at, started
 from tests.sdk.conftest import Job, job
 from tracker import aio
 from tracker.errors import Conflict, InvalidRequest, NotFound
@@ -28,26 +27,6 @@ async def endless_too(context: aio.Context) -> None:
     """Wait for ever."""
     context.log_result("started", 1)
     await asyncio.sleep(600)
-
-
-class Running:
-    """A run that works in a thread of this test."""
-
-    def __init__(self, handler: Callable[..., Any], uid: str, **said: Any) -> None:
-        self.uid, self.run = uid, None
-        task = {"metadata": {"uid": uid, "project": "p"}}
-
-        def work() -> None:
-            self.run = tracker.run_function(handler, task, raise_on_failure=False, **said)
-
-        self.thread = threading.Thread(target=work)
-        self.thread.start()
-
-    def ended(self) -> Any:
-        """The run, when it has ended."""
-        self.thread.join(20)
-        assert self.run is not None
-        return self.run
 
 
 @pytest.mark.parametrize("handler", [endless, endless_too])
@@ -145,4 +124,3 @@ def test_a_run_whose_target_is_away_goes_on() -> None:
     """Nobody can be heard while the server is away; the work is done all the same."""
     run = tracker.run_function(lambda: 7, project="p", uri="http://127.0.0.1:9", raise_on_failure=False)
     assert (run.status.state, run.status.results) == ("completed", {"return": 7})
-    until(lambda: True)

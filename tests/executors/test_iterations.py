@@ -7,8 +7,7 @@ import signal
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,12 @@ import pytest
 
 import tracker
 import tracker.aio
+from tests.executors.conftest import Server, run_at, started, until
+from tests.sdk.conftest import Job, job
 from tracker.connection import PROCESS
 from tracker.errors import InvalidRequest, RunFailed, Unreachable
 
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """The first true answer of `condition`."""
-    end = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.02)
-    return answer
-
-
-@pytest.fixture(autouse=True)
-def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Everything is recorded in the test's own directory; what a test recorded is wound up after it."""
-    monkeypatch.setenv("TRACKER_URI", str(tmp_path / "data"))
-    yield
-    PROCESS.end()
+__all__ = ["job"]
 
 
 def ask(path: str, **params: str) -> Any:
@@ -73,8 +59,13 @@ def train(context: Any, lr: float, layers: int = 1, fail_at: float = -1.0, way: 
             os.kill(os.getpid(), signal.SIGKILL)
         if way == "exit":
             sys.exit(3)
-        if way == "hang":
-            until(lambda: False, 600)
+        if way == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if way in ("hang", "term"):
+            try:
+                until(lambda: False, 600)
+            finally:
+                context.log_result("cleared", 1)
     context.log_artifact("weights", body=f"weights of {lr}")
 
 
@@ -124,34 +115,43 @@ def test_a_grid_is_searched(where: str, request: pytest.FixtureRequest) -> None:
     assert content(run, "weights") == b"weights of 0.3"
 
 
-@pytest.mark.parametrize(("way", "parallel", "word"), [
-    ("raise", 0, "ValueError: it does not converge"),
-    ("raise", 2, "ValueError: it does not converge"),
-    ("exit", 0, "SystemExit: 3"),
-    ("exit", 2, "SystemExit: 3"),
-    ("kill", 2, "killed by SIGKILL"),
-])  # fmt: skip
-def test_the_siblings_of_a_failed_iteration_go_on(way: str, parallel: int, word: str) -> None:
+ENDS = {
+    "": "",
+    "raise": "ValueError: it does not converge",
+    "exit": "SystemExit: 3",
+    "kill": "its process was killed by SIGKILL",
+    "term": "its process was killed by SIGTERM",
+}
+
+
+@pytest.mark.parametrize(("ways", "parallel"), [(["", "raise", "exit", ""], 0), (["", "raise", "exit", "kill", "term", ""], 2)])
+def test_the_siblings_of_a_failed_iteration_go_on(ways: list[str], parallel: int, capfd: pytest.CaptureFixture[str]) -> None:
     """An iteration that raises, exits or dies has the state error and says why; what it recorded stays; the best is chosen all the same."""
-    options = {"selector": "min.loss", "parallel_runs": parallel}
-    params = {"fail_at": 0.3, "way": way}
-    with pytest.raises(RunFailed, match=r"1 of 4 iterations failed") as caught:
+    failed = len(ways) - 2
+    with pytest.raises(RunFailed, match=f"{failed} of {len(ways)} iterations failed") as caught:
         tracker.run_function(
-            train, name="search", project="p", params=params, hyperparams={"lr": [0.1, 0.3, 0.5, 0.7]}, hyper_param_options=options
+            train,
+            name="search",
+            project="p",
+            params={"fail_at": 0.3},
+            hyperparams={"way": ways, "lr": [0.1, *[0.3] * failed, 0.1]},
+            hyper_param_options={"strategy": "list", "selector": "min.loss", "parallel_runs": parallel, "max_errors": failed},
         )
     run = caught.value.run
     found = iterations(run)
-    assert [child["state"] for child in found] == ["completed", "error", "completed", "completed"]
-    assert word in found[1]["error"]
-    assert found[1]["results"] == {"loss": pytest.approx(1)}
-    assert word in run.status.error
-    assert run.status.results["best_iteration"] in (1, 3)
+    assert [child["error"] for child in found] == [ENDS[way] for way in ways]
+    assert [child["state"] for child in found] == ["error" if way else "completed" for way in ways]
+    assert all(child["results"]["loss"] == pytest.approx(1) for child in found[1:-1])
+    assert [child["results"].get("cleared") for child in found] == [1 if way == "term" else None for way in ways]
+    assert ENDS["raise"] in run.status.error
+    assert run.status.results["best_iteration"] == 1
     assert ask(f"runs/{run.metadata.uid}")["state"] == "error"
+    assert "was left" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("parallel", [0, 2])
 def test_an_iteration_that_hangs_is_aborted_alone(parallel: int) -> None:
-    """Beyond its threshold an iteration is ended, and says so; its siblings complete."""
+    """Beyond its threshold an iteration is ended, and says so after all that it still said itself; its siblings complete."""
     with pytest.raises(RunFailed, match="1 of 3 iterations failed") as caught:
         tracker.run_function(
             train,
@@ -159,11 +159,34 @@ def test_an_iteration_that_hangs_is_aborted_alone(parallel: int) -> None:
             params={"fail_at": 0.3, "way": "hang"},
             hyperparams={"lr": [0.1, 0.3, 0.5]},
             hyper_param_options={"parallel_runs": parallel},
-            state_thresholds={"executing": "8s" if parallel else "1s"},
+            state_thresholds={"executing": "2s"},
         )
     run = caught.value.run
     assert states(run) == ["completed", "aborted", "completed"]
-    assert "threshold" in iterations(run)[1]["error"]
+    hung = ask(f"runs/{run.metadata.uid}", iteration="2")
+    assert hung["error"] == "exceeded its threshold: it was executing for more than 2s"
+    assert (hung["results"]["cleared"], hung["late"]) == (1, 0)
+
+
+def test_the_time_of_an_iteration_begins_with_its_work(tmp_path: Path) -> None:
+    """Neither the start of its process nor the import of its code counts."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(1.7)\ndef job(x): return x\n")
+    options = {"hyper_param_options": PARALLEL, "state_thresholds": {"executing": "1.5s"}}
+    run = tracker.run_function(f"{tmp_path / 'slow.py'}:job", project="p", hyperparams={"x": [1, 2]}, **options)  # type: ignore[arg-type]
+    assert states(run) == ["completed"] * 2
+
+
+@pytest.mark.parametrize("where", ["processes", "dask"])
+def test_each_iteration_is_told_of_once(where: str, request: pytest.FixtureRequest, server: Server) -> None:
+    """The log of a search elsewhere has one beginning and one end of each iteration, in this order, whoever of the processes said it."""
+    options = PARALLEL if where == "processes" else {"dask_cluster_uri": request.getfixturevalue("cluster").scheduler_address}
+    run = tracker.run_function(square, project="p", hyperparams={"x": list(range(8))}, hyper_param_options=options, uri=server.uri)
+    told: dict[int, list[str]] = {}
+    for record in server.events(run.uid()):
+        event = record["event"]
+        if event.get("iteration") and event["type"] in ("iteration.started", "state.changed"):
+            told.setdefault(event["iteration"], []).append(event.get("state", event["type"]))
+    assert told == {number: ["iteration.started", "completed"] for number in range(1, 9)}
 
 
 def test_a_dask_worker_that_dies_takes_one_iteration_with_it(cluster: Any) -> None:
@@ -217,17 +240,17 @@ def always_fails(context: Any, x: int) -> None:
     raise RuntimeError(f"no {x}")
 
 
-@pytest.mark.parametrize(("most", "started"), [(None, 4), (0, 1), (2, 3), (99, 8)])
-def test_failures_beyond_the_limit_end_the_search(most: int | None, started: int) -> None:
+@pytest.mark.parametrize(("most", "begun"), [(None, 4), (0, 1), (2, 3), (99, 8)])
+def test_failures_beyond_the_limit_end_the_search(most: int | None, begun: int) -> None:
     """The search stops when failures exceed max_errors, 3 unless told otherwise."""
-    with pytest.raises(RunFailed, match=f"{started} of {started} iterations failed") as caught:
+    with pytest.raises(RunFailed, match=f"{begun} of {begun} iterations failed") as caught:
         tracker.run_function(
             always_fails,
             project="p",
             hyperparams={"x": list(range(8))},
             hyper_param_options={"max_errors": most} if most is not None else {},
         )
-    assert states(caught.value.run) == ["error"] * started
+    assert states(caught.value.run) == ["error"] * begun
 
 
 def square(context: Any, x: int) -> int:
@@ -264,13 +287,15 @@ def test_a_stop_condition_that_never_made_sense_is_told_at_the_end() -> None:
         ({"stop_condition": "area >"}, "stop_condition"),
         ({"strategy": "list", "max_iterations": 3}, "max_iterations"),
         ({"dask_cluster_uri": "db://p/dask"}, "dask_cluster_uri"),
+        ({"paralel_runs": 2}, "there is no hyper-parameter option 'paralel_runs'"),
+        ({"strategy": "custom", "max_errors": 2}, "the handler runs its own iterations"),
     ],
 )
-def test_a_search_that_makes_no_sense_starts_nothing(options: dict[str, Any], word: str) -> None:
-    """The error names what is wrong; no iteration was started in vain."""
-    with pytest.raises((RunFailed, InvalidRequest), match=word):
+def test_a_search_that_makes_no_sense_is_no_run(options: dict[str, Any], word: str) -> None:
+    """The error names what is wrong, before there is a run."""
+    with pytest.raises(InvalidRequest, match=word):
         tracker.run_function(square, project="p", hyperparams={"x": [1, 2]}, hyper_param_options=options)
-    assert all(not ask(f"runs/{run['uid']}/iterations")["iterations"] for run in ask("runs")["runs"])
+    assert ask("runs")["runs"] == []
 
 
 def test_nothing_to_try_is_no_error() -> None:
@@ -373,11 +398,11 @@ def test_one_iteration_is_aborted_from_elsewhere(parallel: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("parallel", [0, 2])
 def test_an_abort_of_the_run_ends_its_iterations(parallel: int) -> None:
-    """The run and the iterations that were under way are aborted; none is started any more."""
+    """The run and the iterations that were under way are aborted; none is started any more; the table has what there is."""
 
     def look() -> None:
         uid = until(lambda: [run["uid"] for run in ask("runs")["runs"] if run["state"] == "running"])[0]
-        until(lambda: [child for child in ask(f"runs/{uid}/iterations")["iterations"] if child["results"]])
+        until(lambda: [child for child in ask(f"runs/{uid}/iterations")["iterations"] if child["iteration"] == 2 and child["results"]])
         tracker.abort_run(uid, "p", reason="enough")
 
     helper = threading.Thread(target=look)
@@ -387,12 +412,37 @@ def test_an_abort_of_the_run_ends_its_iterations(parallel: int) -> None:
             train,
             project="p",
             params={"fail_at": 0.1, "way": "hang"},
-            hyperparams={"lr": [0.1, 0.1, 0.1]},
-            hyper_param_options={"parallel_runs": parallel},
+            hyperparams={"lr": [0.2, 0.1, 0.1, 0.1]},
+            hyper_param_options={"parallel_runs": parallel, "selector": "min.loss"},
         )
     helper.join(30)
-    assert caught.value.run.status.state == "aborted"
-    assert states(caught.value.run) == ["aborted"] * (parallel or 1)
+    run = caught.value.run
+    assert run.status.state == "aborted"
+    assert states(run) == ["completed"] + ["aborted"] * (parallel or 1)
+    table = content(run, "iteration_results").decode().splitlines()
+    assert [row.partition(",")[0] for row in table[1:]] == states(run)
+    assert run.status.results["best_iteration"] == 1
+
+
+def test_iterations_end_with_the_program_that_started_them(job: Job, tmp_path: Path) -> None:
+    """When that is killed, the iterations in its processes are aborted for that reason; none goes on unwatched."""
+    code = """
+        import time, tracker
+        def work(context, x):
+            context.log_result("started", x)
+            while True:
+                time.sleep(0.01)
+        if __name__ == "__main__":
+            task = {"metadata": {"uid": "aaa", "project": "p"}}
+            tracker.run_function(work, task, hyperparams={"x": [1, 2]}, hyper_param_options={"parallel_runs": 2})
+    """
+    starter = job(str(tmp_path / "data"), code)
+    for number in (1, 2):
+        started("aaa", iteration=number)
+    starter.kill()
+    for number in (1, 2):
+        shown = until(lambda number=number: (one := run_at("aaa", iteration=number))["state"] == "aborted" and one)
+        assert shown["error"] == "the process that started it is gone"
 
 
 def test_what_an_iteration_prints_is_recorded_from_its_process(capfd: pytest.CaptureFixture[str]) -> None:
@@ -444,6 +494,15 @@ def test_a_program_without_a_guard_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
     assert done.returncode != 0
     assert "if __name__ == '__main__'" in done.stderr
+
+
+def test_a_program_that_is_no_file_is_told_to_be_one(tmp_path: Path) -> None:
+    """New processes cannot import what came by a pipe."""
+    import subprocess
+
+    code = "import tracker\ntracker.run_function(print, hyperparams={'x': [1]}, hyper_param_options={'parallel_runs': 2})\n"
+    done = subprocess.run([sys.executable], input=code, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+    assert "<stdin> is no file: write it into one" in done.stderr
 
 
 def test_a_program_with_a_guard_searches_in_processes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tracker
-from tests.executors.conftest import Server, console, run_at, started, until
+from tests.executors.conftest import Running, Server, console, run_at, started, until
 from tests.sdk.conftest import Job, job
 from tracker.errors import RunFailed
 from tracker.executors.process import run_process
@@ -254,11 +254,11 @@ def test_what_a_process_prints_while_it_is_stopped(tmp_path: Path) -> None:
         while True:
             time.sleep(0.01)
     """
-    run = tracker.run_function(
-        script(tmp_path, code), project="p", state_thresholds={"executing": "2s"}, raise_on_failure=False, watch=False
-    )
-    assert run.status.state == "aborted"
-    printed = console(run.uid())
+    running = Running(script(tmp_path, code), "aaa", watch=False)
+    started("aaa")
+    tracker.abort_run("aaa", "p")
+    assert running.ended().status.state == "aborted"
+    printed = console("aaa")
     assert printed.endswith("cleared up\n")
     assert len(printed) > 1_000_000
 

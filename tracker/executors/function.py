@@ -65,8 +65,8 @@ async def run_function(
     added to what it says. A plain function runs in a thread of its own; with `subprocess`, or a `workdir` to work in, everything runs in
     another process. `returns` are log hints for what the handler returns. `watch=False` records what it prints without printing it, where
     that is a process of its own: in this one others may print meanwhile, who are not to be silenced.
-    `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call or one iteration. `uri` says where to
-    record, as TRACKER_URI does.
+    `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call (with the start of its process, if it
+    has one) or one iteration (without it). `uri` says where to record, as TRACKER_URI does.
 
     Raises RunFailed (`.run` is the run) when it ends otherwise than completed, unless `raise_on_failure` is off; InvalidRequest, before
     there is a run, when something asked for makes no sense.

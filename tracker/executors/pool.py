@@ -131,10 +131,12 @@ def check_importable() -> None:
     path = getattr(main, "__file__", None)
     if path is None or getattr(main, "__spec__", None) is not None:
         return
-    try:
-        guarded = "__name__" in Path(path).read_text(errors="replace")
-    except OSError:
-        return
+    if not Path(path).is_file():
+        raise InvalidRequest(
+            f"iterations in other processes import the program they come from, and {path} is no file: write it into one",
+            field="parallel_runs",
+        )
+    guarded = "__name__" in Path(path).read_text(errors="replace")
     if not guarded or getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InvalidRequest(
             f"iterations in other processes import {path}, which would start the run again: put what it does under "

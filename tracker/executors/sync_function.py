@@ -48,8 +48,8 @@ def run_function(
     `get_or_create_ctx`); without one, the task's. `task` is a RunTemplate, a run, or a dict of metadata and spec; the other arguments are
     added to what it says. A plain function runs in a thread of its own; with `subprocess`, or a `workdir` to work in, everything runs in
     another process. `returns` are log hints for what the handler returns. `watch=False` records what it prints without printing it.
-    `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call or one iteration. `uri` says where to
-    record, as TRACKER_URI does.
+    `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call (with the start of its process, if it
+    has one) or one iteration (without it). `uri` says where to record, as TRACKER_URI does.
 
     Raises RunFailed (`.run` is the run) when it ends otherwise than completed, unless `raise_on_failure` is off; InvalidRequest, before
     there is a run, when something asked for makes no sense.
