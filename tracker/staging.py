@@ -51,7 +51,7 @@ def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InvalidRequest(f"{path} is no regular file: only files and directories can be kept", field="local_path")
-    return os.fdopen(descriptor, "rb", buffering=0)
+    return open(path, "rb", buffering=0, opener=lambda *_: descriptor)
 
 
 class Sheet(io.RawIOBase):
@@ -111,12 +111,21 @@ def keep(connection: Connection, content: BinaryIO, *, step: Step = silent, copy
     """Copy the content to where it waits or stays; returns its sha256 and size. Blocks: for worker threads. Raises OSError."""
 
     def write(file: Any) -> None:
-        while chunk := content.read(CHUNK):
+        while chunk := _read(content):
             if not isinstance(chunk, bytes):
                 raise InvalidRequest("the artifact's file was opened as text: open it with mode 'rb'", field="body")
             file.write(chunk)
 
     return keep_written(connection, write, step=step, copy=copy)
+
+
+def _read(content: BinaryIO) -> bytes:
+    try:
+        return content.read(CHUNK)
+    except OSError as error:
+        if error.filename is None and isinstance(name := getattr(content, "name", None), (str, Path)):
+            error.filename = str(name)
+        raise
 
 
 def keep_written(

@@ -69,6 +69,8 @@ def test_files_that_are_none(run: tracker.Context, tmp_path: Path) -> None:
             run.log_artifact("a", local_path=path)
         assert caught.value.field == "local_path"
     server.close()
+    with pytest.raises(OSError, match="/proc/self/mem"):
+        run.log_artifact("a", local_path="/proc/self/mem")
     assert run.artifacts == {}
     assert not [file for file in (tmp_path / "data" / "blobs").rglob("*") if file.is_file()]
 
@@ -236,6 +238,8 @@ def test_async_code_has_it_all(tmp_path: Path) -> None:
             assert (await run.get_store_resource("store://models/p/m")).labels == {"a": "b"}
             several = await run.log_model("s", b"s", model_file="s.bin", extra_data={"page": b"<b>"})
             assert await several.get_body() == b"s"
+            await run.log_artifact(tracker.ChartArtifact("c", [[1, 2]], header=["a", "b"]))
+            assert b"<svg" in await run.artifacts["c"].get_body()
 
     asyncio.run(work())
 

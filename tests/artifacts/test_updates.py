@@ -49,6 +49,8 @@ def test_other_bytes_are_another_version(run: tracker.Context) -> None:
     cached = run.get_cached_artifact("c")
     assert [row["spec"]["rows"] for row in versions(run, "c")] == [1, 2]
     assert cached.get_body() == chart.get_body()
+    chart.add_row([3, 4])  # which is not logged
+    assert run.get_cached_artifact("c").get_body() != chart.get_body()
     frame = run.log_dataset("d", pd.DataFrame({"x": [1]}))
     frame.df = pd.DataFrame({"x": [1, 2]})
     run.update_artifact(frame)

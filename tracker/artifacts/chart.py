@@ -56,6 +56,11 @@ class ChartArtifact(Artifact):
         if self.rows:
             self.spec.update(header=[str(name) for name in self.header], rows=len(self.rows))
 
+    def let_go(self) -> None:
+        """See Artifact: what is remembered of it does not change with further rows."""
+        super().let_go()
+        self.rows, self.header = [], []
+
     def content(self) -> Any:
         """The page."""
         if self.body is not None or (not self.rows and not self.header):
