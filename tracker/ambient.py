@@ -6,7 +6,8 @@ one more place to look, the run entered last. A run that was prepared elsewhere 
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
@@ -49,15 +50,26 @@ def leave(context: "Lifetime") -> None:
         PROCESS_RUNS.prepared = None
 
 
+def meant() -> Iterator["Context"]:
+    """The ambient runs that have not ended, the innermost first."""
+    for context in (*reversed(_runs.get()), PROCESS_RUNS.prepared, PROCESS_RUNS.last):
+        if context is not None and context.alive:
+            yield context
+
+
 def current() -> "Context | None":
     """The ambient run, if there is one that has not ended."""
-    for context in reversed(_runs.get()):
-        if context.alive:
-            return context
-    for other in (PROCESS_RUNS.prepared, PROCESS_RUNS.last):
-        if other is not None and other.alive:
-            return other
-    return None
+    return next(meant(), None)
+
+
+@contextmanager
+def within(run: "Lifetime") -> Iterator[None]:
+    """Have this run meant in a block, whichever is otherwise."""
+    before = _runs.set((*_runs.get(), cast("Context", run)))
+    try:
+        yield
+    finally:
+        _runs.reset(before)
 
 
 def prepare(configuration: str, make: Callable[[], "Context"]) -> "Context | None":

@@ -1,210 +1,246 @@
-"""The console of a job, recorded as it is printed: by every library, every child process and the interpreter itself.
+"""The consoles of the runs of this process: each records what is printed for it, as it is printed, and it still reaches the terminal.
 
-File descriptors 1 and 2 are led into pipes; a thread reads these, passes each byte on to where it was going, and records it. Bytes that
-come within a moment make one event. `stop` leads the descriptors back. Children that still hold a pipe go on being read and passed on.
-A `sys.stdout` or `sys.stderr` that leads to neither (a notebook's, or one that was replaced) has its text recorded as it is written.
+Text that Python code prints is the run's that is ambient where it is printed; so two tasks on one thread, or two threads, have each their
+own lines. What is written to the file descriptors 1 and 2 - by C libraries, child processes, the interpreter - cannot be told apart: it
+is the run's that captured first, and so is text that is printed where no run is ambient. When that run ends, it is the next one's.
+`sys.stdout` and `sys.stderr` are led here meanwhile, and the handlers of `logging`, which hold on to the stream they were made with. Text
+that does not go through a descriptor (a notebook's) is recorded by lines, or when it is flushed.
 Values of secrets are masked in what is recorded, even when they come in pieces; what may be the beginning of one waits for what follows.
-What is passed on is the job's own, and stays as it is; without `echo` nothing is passed on.
+What is passed on is the job's own, and stays as it is; a console without `echo` passes nothing on.
 """
 
-import io
+import logging
 import os
-import selectors
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TextIO
 
+from tracker import ambient
+from tracker.descriptors import CHUNK, SOURCES, Descriptors, descriptor_of
 from tracker.secrets.store import SecretsStore, StreamMasker
 
-LINGER = 0.02  # seconds in which output gathers into one event
-CHUNK = 64 * 1024
-SOURCES = {1: "stdout", 2: "stderr"}
-
 Write = Callable[[bytes, str], None]
+Show = Callable[[bytes], None]
 
 
 class Capture:
-    """Records what goes to stdout and stderr from its making until `stop`. One at a time per process."""
-
-    active: "Capture | None" = None
+    """The console of a run, from its making until `stop`."""
 
     def __init__(self, write: Write, *, secrets: SecretsStore | None = None, echo: bool = True) -> None:
-        self._pid = os.getpid()
-        if Capture.active is not None and Capture.active._pid == self._pid:
-            raise RuntimeError("the console is captured by another run of this process already")
-        self._write, self._echo = write, echo
-        self._secrets = SecretsStore() if secrets is None else secrets
-        self._maskers = {fd: StreamMasker(self._secrets) for fd in SOURCES}
-        self._saved: dict[int, int] = {}  # descriptor -> duplicate of where it led
-        self._pipes: dict[int, int] = {}  # reading end -> descriptor
-        self._buffering: list[tuple[io.TextIOWrapper, bool]] = []
-        self._echoes: list[_Echo] = []
-        self._stop_reading, self._stop = os.pipe()
-        _flush()
-        for fd in SOURCES:
-            self._lead_away(fd)
-        self._make_live()
-        self._thread = threading.Thread(target=self._read, name="tracker-console", daemon=True)
-        self._thread.start()
-        Capture.active = self
+        self.echo = echo
+        secrets = SecretsStore() if secrets is None else secrets
+        self._written = {source: _Record(write, source, secrets) for source in SOURCES.values()}  # to descriptors
+        self._printed = {source: _Record(write, source, secrets) for source in SOURCES.values()}
+        _PROCESS.begin(self)
 
     def stop(self) -> None:
-        """Lead the descriptors back, and record what is still on its way. Does nothing in a forked child, whose console is its parent's."""
-        if Capture.active is not self:
-            return
-        Capture.active = None
-        if self._pid != os.getpid():
-            return
-        _flush()
-        for fd, saved in self._saved.items():
-            os.dup2(saved, fd)
-        for echo in self._echoes:
-            if getattr(sys, echo.source) is echo:
-                setattr(sys, echo.source, echo.stream)
-            echo.finish()
-        for stream, before in self._buffering:
-            with suppress(OSError, ValueError, AttributeError):
-                stream.reconfigure(line_buffering=before)
-        os.close(self._stop)
-        self._thread.join(5.0)
+        """Record what is still on its way, and nothing more. Does nothing in a forked child, whose console is its parent's."""
+        _PROCESS.end(self)
 
-    def _lead_away(self, fd: int) -> None:
-        try:
-            self._saved[fd] = os.dup(fd)
-        except OSError:  # a job without this descriptor
-            return
-        reading, writing = os.pipe()
-        os.dup2(writing, fd)
-        os.close(writing)
-        os.set_blocking(reading, False)
-        self._pipes[reading] = fd
+    def take(self, data: bytes, source: str, *, last: bool = False) -> None:
+        """Record bytes that were written to a descriptor."""
+        self._written[source].add(data, last=last)
 
-    def _make_live(self) -> None:
-        """Have Python's own streams pass on each line, as they would to a terminal; and listen to those that are none of ours."""
-        for source in SOURCES.values():
-            stream = getattr(sys, source)
-            if isinstance(stream, io.TextIOWrapper) and _descriptor(stream) in self._saved:
-                self._buffering.append((stream, stream.line_buffering))
-                stream.reconfigure(line_buffering=True)
-            elif stream is not None and _descriptor(stream) not in self._saved:
-                self._echoes.append(_Echo(stream, source, self._write, StreamMasker(self._secrets), shown=self._echo))
-                setattr(sys, source, self._echoes[-1])
+    def say(self, text: bytes, source: str, show: Show | None = None) -> None:
+        """Show and record printed text, line by line."""
+        self._printed[source].say(text, show if self.echo else None)
 
-    def _read(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._stop_reading, selectors.EVENT_READ)
-            for reading in self._pipes:
-                selector.register(reading, selectors.EVENT_READ)
-            stopping = False
-            while self._pipes:
-                ready = {key.fd for key, _ in selector.select(0.0 if stopping else None)}
-                if stopping and not ready:
-                    break
-                if self._stop_reading in ready:
-                    selector.unregister(self._stop_reading)
-                    stopping = True
-                elif not stopping:
-                    time.sleep(LINGER)
-                for reading in sorted(ready - {self._stop_reading}):
-                    if not self._take(reading):
-                        selector.unregister(reading)
-                        os.close(reading)
-                        del self._pipes[reading]
-        os.close(self._stop_reading)
-        for fd in SOURCES:
-            self._record(fd, b"", last=True)
-        if self._pipes:  # a child process still prints into them
-            threading.Thread(target=self._pass_on, name="tracker-console-rest", daemon=True).start()
-
-    def _take(self, reading: int) -> bool:
-        """Pass on and record what is in a pipe; False at its end."""
-        fd = self._pipes[reading]
-        while True:
-            try:
-                data = os.read(reading, CHUNK)
-            except BlockingIOError:
-                return True
-            if not data:
-                self._record(fd, b"", last=True)
-                return False
-            if self._echo:
-                _tee(self._saved[fd], data)
-            self._record(fd, data)
-            if len(data) < CHUNK:
-                return True
-
-    def _record(self, fd: int, data: bytes, *, last: bool = False) -> None:
-        with suppress(Exception):  # the reader must live on: the job blocks when nobody empties the pipe
-            if masked := self._maskers[fd].feed(data, last=last):
-                self._write(masked, SOURCES[fd])
-
-    def _pass_on(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for reading in self._pipes:
-                selector.register(reading, selectors.EVENT_READ)
-            while self._pipes:
-                for key, _ in selector.select():
-                    if not self._take(key.fd):
-                        selector.unregister(key.fd)
-                        os.close(key.fd)
-                        del self._pipes[key.fd]
+    def flush(self, source: str, *, last: bool = False) -> None:
+        """Show and record the line that was begun."""
+        self._printed[source].flush(last=last)
 
 
-class _Echo:
-    """A text stream whose text is recorded, too."""
+class _Record:
+    """What comes from one source for one run."""
 
-    def __init__(self, stream: TextIO, source: str, write: Write, masker: StreamMasker, *, shown: bool) -> None:
-        self.stream, self.source, self._write = stream, source, write
-        self._masker, self._shown = masker, shown
+    def __init__(self, write: Write, source: str, secrets: SecretsStore) -> None:
+        self._write, self._source, self._secrets = write, source, secrets
+        self._renew()
 
-    def write(self, text: str) -> int:
-        """Write to the stream, then record."""
-        written = self.stream.write(text) if self._shown else len(text)
-        if text:
-            self._record(text.encode("utf-8", "replace"), last=False)
-        return written
+    def _renew(self) -> None:
+        self._pid, self._lock = os.getpid(), threading.RLock()
+        self._masker, self._line = StreamMasker(self._secrets), b""
+        self._show: Show | None = None
 
-    def finish(self) -> None:
-        """Record what was held back."""
-        self._record(b"", last=True)
+    def say(self, text: bytes, show: Show | None) -> None:
+        """Show and record text. What is no line yet waits for its end: `print` writes each in two pieces, and others print meanwhile."""
+        if self._pid != os.getpid():  # what a forked child's parent holds is the parent's, and nobody here lets go of its lock
+            self._renew()
+        with self._lock:
+            self._line += text
+            self._show = show
+            self._out(self._line.rfind(b"\n") + 1 if len(self._line) < CHUNK else len(self._line))
 
-    def _record(self, data: bytes, *, last: bool) -> None:
-        with suppress(Exception):  # the job's print must not fail for our reasons
+    def flush(self, *, last: bool = False) -> None:
+        """Show and record the line that was begun."""
+        if self._pid == os.getpid():
+            with self._lock:
+                self._out(len(self._line), last=last)
+
+    def _out(self, size: int, *, last: bool = False) -> None:
+        ready, self._line = self._line[:size], self._line[size:]
+        if ready and self._show is not None:
+            self._show(ready)
+        if ready or last:
+            self.add(ready, last=last)
+
+    def add(self, data: bytes, *, last: bool = False) -> None:
+        """Record bytes."""
+        with suppress(Exception):  # neither the job's print nor the thread that empties the pipes may fail for our reasons
             masked = self._masker.feed(data, last=last)
             for start in range(0, len(masked), CHUNK):
-                self._write(masked[start : start + CHUNK], self.source)
+                self._write(masked[start : start + CHUNK], self._source)
+
+
+class _Routed:
+    """In the place of a stream: its text goes to the console of the run that prints it. Some may hold on to it for ever: at last it only
+    passes on."""
+
+    def __init__(self, stream: TextIO, source: str) -> None:
+        self.stream, self._source, self._fd = stream, source, descriptor_of(stream)
+        self._of_nobody = _Record(lambda _data, _source: None, source, SecretsStore())  # of runs that do not capture
+        self._ended = False
+        setattr(sys, source, self)
+        _lead_logging(stream, self)
+
+    def back(self) -> None:
+        """Let the stream take its place again."""
+        self._of_nobody.flush()
+        self._ended = True
+        if getattr(sys, self._source) is self:
+            setattr(sys, self._source, self.stream)
+        _lead_logging(self, self.stream)
+
+    def write(self, text: str) -> int:
+        """Print, and record."""
+        if self._ended or not isinstance(text, str):
+            return self.stream.write(text)
+        capture, run_there = _meant()
+        held = _PROCESS.held
+        if held is not None and held.holds(self._fd):
+            if not held.inside and (not run_there or capture is _PROCESS.holder):
+                return self.stream.write(text)  # and so into a pipe
+            data = text.encode(self.stream.encoding, self.stream.errors or "strict")
+            if held.inside:  # it is said by those who record, of their trouble
+                held.beside(self._fd, data)
+            elif capture is not None:
+                capture.say(data, self._source, self._beside)
+            else:
+                self._of_nobody.say(data, self._beside)
+        else:
+            capture = capture if run_there else _PROCESS.holder
+            if capture is None or capture.echo:
+                self.stream.write(text)
+            if capture is not None:
+                capture.say(text.encode("utf-8", "replace"), self._source)
+        return len(text)
+
+    def _beside(self, data: bytes) -> None:
+        if _PROCESS.held is not None:
+            _PROCESS.held.beside(self._fd, data)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each."""
+        """Print each."""
         for line in lines:
             self.write(line)
+
+    def flush(self) -> None:
+        """Have what was printed shown and recorded now."""
+        self.stream.flush()
+        if self._ended:
+            return
+        capture, run_there = _meant()
+        if (capture := capture if run_there else _PROCESS.holder) is not None:
+            capture.flush(self._source)
+        else:
+            self._of_nobody.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
-
-def _descriptor(stream: TextIO) -> int:
-    """The descriptor a stream writes to, -1 when there is none."""
-    try:
-        return stream.fileno()
-    except (OSError, ValueError, AttributeError):
-        return -1
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stream)
 
 
-def _tee(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    with suppress(OSError):  # whoever was reading has gone; the record goes on
-        while view:
-            try:
-                view = view[os.write(fd, view) :]
-            except BlockingIOError:
-                time.sleep(LINGER)
+def _lead_logging(old: Any, new: Any) -> None:
+    """Have the handlers of `logging` that write to one stream write to another."""
+    for logger in [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]:
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+                handler.setStream(new)
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+class _Process:
+    """The consoles of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._captures: list[Capture] = []  # the first begun is the first
+        self._routed: list[_Routed] = []
+        self._pid = os.getpid()
+        self.holder: Capture | None = None  # whose the descriptors are
+        self.held: Descriptors | None = None
+
+    def begin(self, capture: Capture) -> None:
+        """One more. Raises OSError when the process may open no more files."""
+        with self._lock:
+            if self._pid != os.getpid():  # those of the parent are the parent's
+                self._pid, self._captures, self.holder = os.getpid(), [], None
+            if self.holder is None:
+                self._hold(capture)
+            self._captures.append(capture)
+            for source in SOURCES.values():
+                stream = getattr(sys, source)
+                if stream is not None and not isinstance(stream, _Routed):
+                    self._routed.append(_Routed(stream, source))
+
+    def end(self, capture: Capture) -> None:
+        """One less; the next one gets the descriptors if they were its."""
+        with self._lock:
+            if self._pid != os.getpid() or capture not in self._captures:
+                return
+            self._captures.remove(capture)
+            for source in SOURCES.values():
+                capture.flush(source, last=True)
+            if not self._captures:
+                for routed in reversed(self._routed):
+                    routed.back()
+                self._routed = []
+            if capture is self.holder and self.held is not None:
+                self.held.release()
+                self.held = self.holder = None
+            if self._captures and self.holder is None:
+                with suppress(OSError):  # then only what Python prints is recorded
+                    self._hold(self._captures[0])
+
+    def forked(self) -> None:
+        """In the child: whoever held the lock is not here."""
+        self._lock = threading.RLock()
+
+    def _hold(self, capture: Capture) -> None:
+        streams = [stream.stream if isinstance(stream, _Routed) else stream for stream in (sys.stdout, sys.stderr)]
+        self.held = Descriptors(capture.take, streams, echo=capture.echo)
+        self.holder = capture
+
+
+_PROCESS = _Process()
+
+
+def _meant() -> tuple[Capture | None, bool]:
+    """The console of the run that is ambient here, or of the nearest around it that has one; and whether any run is."""
+    there = False
+    for run in ambient.meant():
+        if run.console is not None:
+            return run.console, True
+        there = True
+    return None, there
+
+
+def leads_to(fd: int) -> int:
+    """The descriptor that leads to where 1 or 2 leads beside what is recorded."""
+    return fd if _PROCESS.held is None else _PROCESS.held.where(fd)
+
+
+os.register_at_fork(after_in_child=_PROCESS.forked)

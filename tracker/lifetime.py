@@ -65,7 +65,7 @@ class Lifetime(Inputs):
         self.console_kept = False  # by whoever started this process
         self._attempt = ""
         self._parent_run = ""  # uid of the run this one is nested in
-        self._capture: Capture | None = None
+        self.console: Capture | None = None
         self._capturing = False  # whether that is wanted, once the run begins
         self._begun = self._resumed = False
         self._beginning = threading.RLock()
@@ -91,8 +91,8 @@ class Lifetime(Inputs):
 
     @property
     def captured(self) -> bool:
-        """Whether what the process prints is recorded as the console of this run."""
-        return self._parent.captured if self._parent else self.console_kept or self._capture is not None
+        """Whether what is printed is recorded as the console of this run."""
+        return self._parent.captured if self._parent else self.console_kept or self.console is not None
 
     def set_state(self, execution_state: str | None = None, error: str | None = None, commit: bool = True) -> Recorded:
         """Go to a state, or with `error` to the state error. An error is not undone by another state."""
@@ -171,8 +171,8 @@ class Lifetime(Inputs):
             self._capturing = True
             return
         try:
-            self._capture = Capture(self.record_console, secrets=self.secrets, echo=echo)
-        except (RuntimeError, OSError) as error:
+            self.console = Capture(self.record_console, secrets=self.secrets, echo=echo)
+        except OSError as error:
             self.connection.recorder.complaints.say("capture", f"the console is not recorded: {error}")
 
     def record_console(self, data: bytes, source: str) -> None:
@@ -214,9 +214,9 @@ class Lifetime(Inputs):
 
     def leave(self, reason: str) -> None:
         """This process ends its work on the run."""
-        if self._capture is not None:
-            self._capture.stop()
-            self._capture = None
+        if self.console is not None:
+            self.console.stop()
+            self.console = None
         ambient.leave(self)
         runs, key = self.connection.recorder.runs, (self._project, self._uid)
         if runs.get(key) == self.end_with_process:

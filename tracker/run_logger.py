@@ -1,6 +1,6 @@
 """Lines for people, said by the job through its context: on stderr, and in the run's console.
 
-When the console is captured, what goes to stderr is in it already; otherwise the line is recorded with the source "logger".
+When the console is captured, what goes to stderr or stdout is in it already; otherwise the line is recorded with the source "logger".
 """
 
 import sys
@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tracker.ambient import within
 from tracker.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class RunLogger:
         pairs = "".join(f" {key}={value!r}" for key, value in values.items())
         line = self._context.secrets.mask(f"{at} [{level}] {message}{pairs}\n")
         stream = self._stream or sys.stderr
-        with suppress(OSError, ValueError, AttributeError):  # closed, or none: a job without a terminal
+        with suppress(OSError, ValueError, AttributeError), within(self._context):  # closed, or none: a job without a terminal
             stream.write(line)
             stream.flush()
-        if self._stream is not None or not self._context.captured:
+        if not (self._context.captured and (stream is sys.stderr or stream is sys.stdout)):
             data = line.encode("utf-8", "replace")[:MAX_LINE]
             self._context.record_console(data, "logger")

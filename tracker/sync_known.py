@@ -82,7 +82,7 @@ class Known:
 
     @property
     def captured(self) -> bool:
-        """Whether what the process prints is recorded as the console of this run."""
+        """Whether what is printed is recorded as the console of this run."""
         return self._context.captured
 
     @property

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from tracker.capture import Capture
+from tracker.capture import leads_to
 
 PATIENCE = 1.0  # seconds before the bar appears
 PAUSE = 0.1  # seconds between two looks
@@ -64,7 +64,6 @@ class Progress:
 
 def _terminal() -> tuple[TextIO | None, bool]:
     """The terminal that stderr leads to, if it is one, and whether it is ours to close."""
-    capture = Capture.active
-    if capture is not None and (fd := capture._saved.get(2)) is not None:
+    if (fd := leads_to(2)) != 2:
         return (open(os.dup(fd), "w", encoding="utf-8"), True) if os.isatty(fd) else (None, False)  # noqa: PTH123 - a descriptor
     return (sys.stderr, False) if sys.stderr is not None and sys.stderr.isatty() else (None, False)
