@@ -20,6 +20,7 @@ class Memory(msgspec.Struct, kw_only=True):
     """What a context knows of its run or iteration."""
 
     state: str = RUNNING
+    found: str = ""  # the state in which this process found a run that it goes on with
     error: str = ""
     parameters: dict[str, Any] = {}
     results: dict[str, Any] = {}

@@ -128,6 +128,7 @@ def _remembered(run: dict[str, Any]) -> Memory:
     spec = dict(run.get("spec") or {})
     return Memory(
         state=RUNNING,
+        found=str(run.get("state") or ""),
         parameters=dict(run.get("parameters") or {}),
         results=dict(run.get("results") or {}),
         labels=dict(run.get("labels") or {}),

@@ -1,4 +1,5 @@
-"""Sends the notifications of a run when its state changes, once for each change, from the process that made the change.
+"""Sends the notifications of a run when its state changes, once for each change, from the process that made the change. An attempt that goes
+on with a run which was running is no change.
 
 A change is heard in the caller's thread, where only a picture of the run is taken. Sending happens in threads of its own: one lane for
 each notification, so that its messages keep their order; a message that is not out within a bound after the change is given up. What
@@ -58,7 +59,7 @@ class Notifier:
 
     def hear(self, context: "Context", state: str, error: str) -> None:
         """The run went to a state."""
-        if context.iteration or os.getpid() != self._pid or state == self._last:
+        if context.iteration or os.getpid() != self._pid or state == (self._last or context.memory.found):
             return
         self._last = state
         lanes = [lane for lane in self._lanes if state in lane.plan.when]
