@@ -76,3 +76,27 @@ def test_a_run_is_aborted_in_a_directory_that_another_holds(run: Tracker, data: 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "digits/cccc3333 is aborted\n"), done.stderr
     assert json.loads(run("show", "digits/cccc3333", "--json", "--uri", server).stdout)["run"]["error"] == "wrong data"
+
+
+async def write_search(data: Path) -> None:
+    """Two iterations that made artifacts of the same key, and one that the project does not know."""
+    events: list[t.Event | t.Unknown] = [
+        t.RunCreated(time=1, name="search"),
+        *(t.IterationStarted(time=2, iteration=i) for i in (1, 2)),
+        *(t.ArtifactLogged(time=3, iteration=i, key="net", uri=f"s3://bucket/{i}") for i in (1, 2)),
+        t.ArtifactLogged(time=4, key="own", uri="s3://bucket/own", registered=False),
+    ]
+    async with open_sqlite(data / "log.db", write=True) as store, open_log(store) as log:
+        await log.append(New(stream="run/digits/dddd4444", producer="p4", sequence=1, events=events))
+
+
+def test_artifacts_of_iterations_are_told_apart(run: Tracker, data: Path) -> None:
+    """The page of a run says of which iteration an artifact is, which version has which tag, and gives none to what only the run knows."""
+    anyio.run(write_search, data)
+    page = run("show", "digits/dddd4444", "--uri", str(data)).stdout
+    table = [row.split() for row in page.partition("artifacts\n")[2].splitlines()]
+    assert table[0] == ["#", "kind", "size", "version", "sha256", "tags"]
+    assert [(row[0], row[1]) for row in table[1:3]] == [("net", "1"), ("net", "2")]
+    assert ("latest" in table[1], table[2][-1]) == (False, "latest")
+    assert table[3][0] == "own"
+    assert not {"0", "1", "latest"} & set(table[3][1:2] + table[3][3:])

@@ -144,8 +144,21 @@ def _print_artifacts(artifacts: list[dict[str, Any]]) -> None:
         return
     heading("artifacts")
     columns = [Column("  "), Column("kind"), Column("size", right=True), Column("version", right=True), Column("sha256")]
-    rows = [
-        (Text.assemble("  ", safe(a["key"])), safe(a["kind"]), size(a["size"]), str(a["version"]), a["digest"][:12] or safe(a["uri"]))
+    rows: list[list[str | Text]] = [
+        [Text.assemble("  ", safe(a["key"])), safe(a["kind"]), size(a["size"]), _version(a), a["digest"][:12] or safe(a["uri"])]
         for a in artifacts
     ]
+    if any(a["tags"] for a in artifacts):
+        columns.append(Column("tags", spare=0))
+        for row, a in zip(rows, artifacts, strict=True):
+            row.append(safe(", ".join(a["tags"])))
+    if any(a["iteration"] for a in artifacts):
+        columns.insert(1, Column("#", right=True))
+        for row, a in zip(rows, artifacts, strict=True):
+            row.insert(1, str(a["iteration"] or ""))
     table(columns, rows)
+
+
+def _version(artifact: dict[str, Any]) -> str:
+    """One that was kept with its run only has none."""
+    return str(artifact["version"] or "")
