@@ -18,11 +18,11 @@ from aiohttp import web
 from tracker.filling import HELD
 from tracker.server.connections import Connection
 
-BLOCK = 2 << 20  # bytes: of whole pages, which can go to the disk as they are
-BLOCKS = HELD + 2  # beside those in use one is filled, and one waits
-LEAST = 4 * BLOCK  # a shorter body is not worth the connection
+BLOCK = 4 << 20  # bytes: of whole pages, which can go to the disk as they are
+BLOCKS = HELD + 1  # beside those in use one is filled
+LEAST = 2 * BLOCK  # a shorter body is not worth the connection
 SLOWEST = 1024  # bytes per second that a body must come with after its grace
-AT_ONCE = 16  # bodies; more are received by the parser, which needs less memory for each
+AT_ONCE = 8  # bodies; more are received by the parser, which needs less memory for each
 
 
 class Intake(asyncio.BufferedProtocol):
