@@ -296,7 +296,7 @@ async def test_what_could_never_be_sent_is_refused_at_once(notification: Any, er
 
 async def test_a_run_on_its_own_is_never_told_lost(server: Server) -> None:
     """Only who follows a run hears that it was found lost, so a context that nobody follows refuses to promise that."""
-    with pytest.raises(InvalidRequest, match="'n': a run that is lost does not hear of it .* run_function"):
+    with pytest.raises(InvalidRequest, match=r"'n': a run that is lost does not hear of it .* run_function"):
         run_with(server, {"kind": "console", "name": "n", "when": ["error", "lost"]})
 
 

@@ -21,6 +21,7 @@ JOB = """
 import base64, json, os, subprocess, sys, threading, time
 import tracker
 
+MASKING
 spec = json.loads(os.environ["JOB_SPEC"])
 context = tracker.Context.from_dict(
     {"metadata": {"name": "leaky", "project": "p", "uid": "leaky"}, "spec": spec}, tmp=os.environ["JOB_TMP"], store_run=False
@@ -57,6 +58,14 @@ with context:
         context.commit(value)
     context._context.record_console(b"." * 300_000 + b" refused-marker " + values[0].encode(), "stdout")
     raise RuntimeError("with all of them: " + " ".join(values))
+"""
+
+
+UNMASKED = """
+from tracker.secrets import store
+plain = lambda self, what, **_: what
+store.SecretsStore.mask = store.SecretsStore.mask_bytes = store.SecretsStore.masked = store.SecretsStore.clean = plain
+store.StreamMasker.feed = plain
 """
 
 
@@ -127,9 +136,9 @@ def leaky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, azure: 
     }
 
 
-def run_job(environment: dict[str, str], uri: str, directory: Path) -> str:
+def run_job(environment: dict[str, str], uri: str, directory: Path, masking: str = "") -> str:
     """Run the job to its bad end; what it said on stderr beside its console."""
-    (directory / "job.py").write_text(JOB)
+    (directory / "job.py").write_text(JOB.replace("MASKING", masking))
     done = subprocess.run(
         [sys.executable, str(directory / "job.py")], env={**environment, "TRACKER_URI": uri}, capture_output=True, timeout=60, check=False
     )
@@ -152,6 +161,18 @@ def test_nothing_in_a_directory(leaky: dict[str, str], tmp_path: Path) -> None:
     found = written(tmp_path / "state")
     check(found, ["log.db unpacked", "views", "run.json"])
     assert any(b"refused-marker" in data for place, data in found.items() if "rejected" in place)
+
+
+def test_the_search_would_find_them(leaky: dict[str, str], tmp_path: Path) -> None:
+    """If nothing were masked, the same search would find every value that the job has, in the log and in the views."""
+    run_job(leaky, str(tmp_path / "state" / "data"), tmp_path, UNMASKED)
+    found = written(tmp_path / "state")
+    values = ["canary-inline", "canary-environment", "canary-file value", "canary-mounted", "canary-pod", "canary-outside-of-all-sources"]
+    for value in [*values, "vault-canary-1", "azure-canary-2"]:
+        for kind in ("log.db unpacked", "views", "run.json"):
+            assert any(kind in place and value.encode() in data for place, data in found.items()), (value, kind)
+    with pytest.raises(AssertionError):
+        check(found, [])
 
 
 def test_nothing_at_a_server(leaky: dict[str, str], tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
-"""Sends the notifications of a run when its state changes, once for each change, from the process that made the change. An attempt that goes
-on with a run which was running is no change.
+"""Sends the notifications of a run when its state changes, once for each change, from the process that made the change.
 
-A change is heard in the caller's thread, where only a picture of the run is taken. Sending happens in threads of its own: one lane for
-each notification, so that its messages keep their order; a message that is not out within a bound after the change is given up. What
-became of each is recorded as `NotificationSent`. A message is tried once: an attempt that may have arrived is never repeated. Nothing
-else sends: no server, no rebuild, no replay, no forked child.
+An attempt that goes on with a run which was running is no change. A change is heard in the caller's thread, where only a picture of the
+run is taken. Sending happens in threads of its own: one lane for each notification, so that its messages keep their order; a message that
+is not out within a bound after the change is given up. What became of each is recorded as `NotificationSent`. A message is tried once: an
+attempt that may have arrived is never repeated. Nothing else sends: no server, no rebuild, no replay, no forked child.
 """
 
 import os
