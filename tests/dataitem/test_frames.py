@@ -193,7 +193,7 @@ def test_frames_of_the_store_are_read_by_column(tmp_path: Path) -> None:
 def test_show_displays_in_a_notebook(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a notebook a page comes in a frame that cannot reach the notebook, rows as a frame, a picture as a picture."""
     shown: list[tuple[str, Any]] = []
-    shell = SimpleNamespace(has_trait=lambda name: name == "kernel")
+    shell = SimpleNamespace(has_trait=lambda name: name == "kernel", kernel=object())
     display = SimpleNamespace(
         display=lambda what: shown.append(what if isinstance(what, tuple) else ("other", what)),
         HTML=lambda page: ("html", page),

@@ -72,7 +72,7 @@ def test_a_wait_outlives_a_restart_of_the_server(tmp_path: Path, monkeypatch: py
 
 
 def test_a_run_whose_job_was_killed_is_not_waited_for_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that dies without a word is lost after a while, and a wait ends with a reason."""
+    """A job that dies without a word is lost after a while: a wait ends with a reason, and so does a followed log."""
     monkeypatch.setenv("TRACKER_JOURNALS", str(tmp_path / "journals"))
     server = Server(tmp_path / "data")
     server.start(TRACKER_LOST_AFTER="1")
@@ -83,8 +83,14 @@ def test_a_run_whose_job_was_killed_is_not_waited_for_in_vain(tmp_path: Path, mo
         assert job.stdout is not None
         run = RunObject(metadata=RunMetadata(uid=job.stdout.readline().strip(), project="p"))
         assert run.state() == "running"
-        with later(job.kill), pytest.raises(RunFailed, match="ended as lost: no sign of life"):
+        watching: list[tuple[str, int]] = []
+        with (
+            later(lambda: watching.append(run.copy().logs())),
+            later(job.kill),
+            pytest.raises(RunFailed, match="ended as lost: no sign of life"),
+        ):
             run.wait_for_completion(timeout=60)
+        assert watching == [("lost", 0)]
     finally:
         job.kill()
         job.communicate()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,36 @@ def test_outputs_are_results_and_artifacts_when_the_run_has_ended(uri: str) -> N
     assert run.artifact("nothing") is None
     assert run.artifact("private").get() == b"own"
     assert run.artifact("table").as_df().equals(table)
+
+
+def test_a_run_known_by_its_name_can_be_run_again(uri: str) -> None:
+    """refresh() of a run of which only the uid is known finds what it was asked to do; what is known here is not replaced."""
+    made = tracker.run_function(task=new_task("t", "p", "math.sqrt", {"x": 4}, out_path="/tmp/x", outputs=["y"]), raise_on_failure=False)
+    run = RunObject(metadata=RunMetadata(uid=made.uid(), project="p")).refresh()
+    assert (run.spec.handler, run.spec.parameters, run.spec.output_path, run.spec.outputs) == ("math.sqrt", {"x": 4}, "/tmp/x", ["y"])
+    own = RunObject(RunSpec(handler="my.own"), RunMetadata(uid=made.uid(), project="p")).refresh()
+    assert (own.spec.handler, own.spec.parameters, own.spec.output_path) == ("my.own", {"x": 4}, "")
+
+
+def test_a_run_that_goes_on_is_learned_by_asking(uri: str) -> None:
+    """A run object that saw the end says so until it is refreshed, or its log is read; then it waits for the next end."""
+    context = begun()
+    context.commit(completed=True)
+    run = of(context)
+    assert run.wait_for_completion(timeout=60) == "completed"
+    again = tracker.get_or_create_ctx("train", project="p", uid=context.uid)
+    again.commit()
+    assert (run.state(), run.wait_for_completion(), run.outputs) == ("completed", "completed", {})
+    assert run.refresh().status.state == "running"
+
+    def end() -> None:
+        again.log_result("x", 1)
+        again.set_state(error="worse")
+        again.commit()
+
+    with later(end), pytest.raises(RunFailed, match="worse"):
+        run.wait_for_completion(timeout=60)
+    assert run.status.results == {"x": 1}
 
 
 def test_outputs_need_not_wait(uri: str) -> None:
@@ -214,6 +245,11 @@ def test_logs_print_from_an_offset_to_the_end(uri: str, capsys: pytest.CaptureFi
         run.logs(watch=False, offset=last + 1)
     with pytest.raises(InvalidRequest, match="offset must be a number of bytes"):
         run.logs(offset=-1)
+    other = begun()
+    other.commit()
+    with pytest.raises(OutOfRange):
+        of(other).logs(offset=1)
+    other.commit(completed=True)
 
 
 def _size(context: Any) -> int:
@@ -316,6 +352,39 @@ def test_a_run_is_shown_as_a_table(uri: str, capsys: pytest.CaptureFixture[str])
     for text in (context.uid, "train", "completed", "accuracy = 0.123457", "p2 = [bold]x", "text = store://", "param.lr"):
         assert text in shown
     assert "\x1b]0;" not in shown
+
+
+def wide(columns: int, rows: int) -> RunObject:
+    """A run with many iterations of many parameters, some of them long or hostile."""
+    names = [f"param.p{number}" for number in range(columns - 4)]
+    table: list[list[Any]] = [["state", "iter", *names, "output.accuracy", "output.a_name_of_some_length"]]
+    same = ["same"] * (columns - 5)
+    table += [["completed", row, *same, f"{row}\x1b[2J\n" + "x" * 50, row / 7, 1e-9] for row in range(1, rows + 1)]
+    parameters = {"long": "v" * 700, "nested": {"a": [1] * 200}, "\x1b]0;x\x07": "[bold]\r\n\u202e"}
+    return RunObject(RunSpec(parameters), RunMetadata("u1", "n", "p"), RunStatus("error", error="bad " * 300, iterations=table))
+
+
+@pytest.mark.parametrize("columns", [5, 7, 40])
+def test_a_run_fits_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns no line is longer, each iteration is one line, the names of its results are whole, and what has no room is named."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    run = wide(columns, 120)
+    with contextlib.redirect_stdout(terminal):
+        run.show()
+    lines = re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 80
+    begin = next(number for number, line in enumerate(lines) if line.startswith("state ") and "iter" in line) + 1
+    assert [line.split()[:2] for line in lines[begin : begin + 100]] == [["completed", str(row)] for row in range(1, 101)]
+    assert lines[begin + 100].rstrip() == "and 20 more"
+    assert "0.142857" in lines[begin]
+    if columns == 40:
+        assert "1\\e[2J" in lines[begin]  # the one that varies
+        assert "no room for param.p2, param.p3" in "".join(lines[begin:])
+    assert begin < 60
+    assert not set("".join(lines)) & set("\x1b\x07\r\u202e")
 
 
 def test_a_run_is_html_in_a_notebook() -> None:

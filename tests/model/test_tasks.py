@@ -249,6 +249,13 @@ def test_a_malformed_input_is_refused(key: str) -> None:
     assert list(spec.inputs) == ["ok : str", key]
 
 
+def test_an_output_with_a_path_is_refused() -> None:
+    """A dict of outputs means its keys; a path in it would be ignored, so that it is an error that says where to say it."""
+    assert new_task(outputs={"model": "", "table": None}).spec.outputs == ["model", "table"]
+    with pytest.raises(InvalidRequest, match=r"output 'model' is given a path.*log_artifact\('model', target_path"):
+        new_task(outputs={"model": "s3://bucket/model"})
+
+
 def test_expected_outputs_are_those_said_and_those_returned() -> None:
     """Outputs are the given keys and then the keys of the log hints, each once, in order."""
     spec = RunSpec(outputs=["b", "a"], returns=["a", "m: model", "*parts", {"key": "d", "artifact_type": "dataset"}])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.dataitem.frames import FORMATS
 from tracker.dataitem.urls import shown
+from tracker.notebook import notebook_display
 
 if TYPE_CHECKING:
     from tracker.dataitem.item import DataItem
@@ -24,22 +25,11 @@ def show(item: "DataItem", format: str = "") -> None:
     """Show the item in the notebook this is, or on the standard output."""
     item.place()
     kind = (format or item.suffix.removeprefix(".")).lower()
-    display = _notebook()
+    display = notebook_display()
     if display is not None and (picture := _rich(item, kind, display)) is not None:
         display.display(picture)
         return
     print(_text(item, kind), file=sys.stdout)
-
-
-def _notebook() -> Any:
-    """IPython's display module, in a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None or not shell.has_trait("kernel"):
-        return None
-    from IPython import display
-
-    return display
 
 
 def _rich(item: "DataItem", kind: str, display: Any) -> Any:

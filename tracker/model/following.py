@@ -8,7 +8,7 @@ import asyncio
 import codecs
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from math import isnan
 from typing import Any
@@ -21,23 +21,26 @@ from tracker.beside import beside
 from tracker.connection import PROCESS, Connection
 from tracker.errors import InvalidRequest, NotFound, RunFailed, RunTimeout, Unavailable
 from tracker.model.notification import Notification
+from tracker.model.run import RunSpec
 from tracker.model.run_record import ENDED, RunRecord
 
 Sink = Callable[[str], Awaitable[None]]  # prints a piece of text
 UNKNOWN = "unknown"
 PAGE = 1000
+AGAIN = 1.0  # seconds before a target that went away is asked for the rest of a log
 _AWAY = (Unavailable, TimeoutError, ConnectionError)
 
 
 async def refresh(run: RunRecord) -> None:
     """Learn the run as it stands: labels, parameters, results, artifacts, the table of its iterations. Raises NotFound."""
-    iteration = {"iteration": str(run.metadata.iteration)} if run.metadata.iteration else {}
-    view = await _ask(run, "", iteration)
+    view = await _ask(run, "", _iteration(run))
     artifacts = await _artifacts(run)
-    table = await _table(run) if view.get("children") and not iteration else []
+    table = await _table(run) if view.get("children") and not run.metadata.iteration else []
     metadata, spec, status = run.metadata, run.spec, run.status
     metadata.name, metadata.project = view["name"] or metadata.name, view["project"]
     metadata.labels, metadata.annotations = dict(view["labels"]), dict(view["annotations"])
+    if spec == RunSpec():  # nothing is known of it but its name
+        run.spec = spec = RunSpec.from_dict(view.get("spec"))
     spec.parameters = dict(view["parameters"]) or spec.parameters
     spec.inputs = dict(view["inputs"]) or spec.inputs
     _take(run, view)
@@ -66,23 +69,23 @@ async def wait_for_completion(
     for name, value in given.items():
         if not isinstance(value, (int, float)) or value < 0 or isnan(value):
             raise InvalidRequest(f"{name} must be seconds, 0 or more, not {value!r}", field=name)
-    printed = 0
+    log = _Log(run, run.where(), sink)
     if run.status.state not in ENDED:
 
         async def print_now_and_then() -> None:
-            nonlocal printed
             while True:
                 await anyio.sleep(logs_interval or 0)
-                printed = await _print_log(run, run.where(), sink, printed, watch=False)
+                with suppress(*_AWAY):
+                    await log.print()
 
-        with anyio.move_on_after(timeout or None) as scope:
+        with anyio.move_on_after(timeout or None):
             async with beside(*([print_now_and_then] if logs_interval and show_logs is not False else [])):
-                await _until_ended(run, max(sleep, 0.05))
-            await refresh(run)
-        if scope.cancelled_caught:
+                await _until_ended(run, run.where(), max(sleep, 0.05))
+        if run.status.state not in ENDED:
             raise RunTimeout(f"run {_name(run)} is {run.status.state} after {timeout} seconds; it goes on", timeout=timeout)
+        await refresh(run)
     if show_logs is not False:
-        await _print_log(run, run.where(), sink, printed, watch=False)
+        await log.print(last=True)
     if raise_on_failure and run.status.state != COMPLETED:
         raise RunFailed(f"run {_name(run)} ended as {run.status.state}: {run.error}", run=run)
     return run.status.state
@@ -93,11 +96,16 @@ async def logs(run: RunRecord, sink: Sink, watch: bool, db: Any, offset: int) ->
     if type(offset) is not int or offset < 0:
         raise InvalidRequest(f"offset must be a number of bytes, 0 or more, not {offset!r}", field="offset")
     connection = db if isinstance(db, Connection) else PROCESS.connection(str(db)) if db is not None else run.where()
-    end = await _print_log(run, connection, sink, offset, watch=watch)
-    view = await asyncio.wrap_future(connection.ask("GET", run.path()))
-    if not run.metadata.iteration:
-        _take(run, view)
-    return str(view["state"]), end
+    log = _Log(run, connection, sink, offset)
+    _take(run, await _ask(run, "", _iteration(run), connection))
+    await log.print()
+    if watch and run.status.state not in ENDED:
+        async with beside(log.follow):
+            await _until_ended(run, connection, AGAIN)
+    await log.print(last=True)
+    if watch:
+        _take(run, await _ask(run, "", _iteration(run), connection))
+    return run.status.state, log.offset
 
 
 async def ended(run: RunRecord) -> None:
@@ -106,13 +114,10 @@ async def ended(run: RunRecord) -> None:
         await wait_for_completion(run, _unheard, 3, 0, raise_on_failure=True, show_logs=False, logs_interval=None)
 
 
-async def _until_ended(run: RunRecord, pause: float) -> None:
-    asked = {"watch": "true"}
-    if run.metadata.iteration:
-        asked["iteration"] = str(run.metadata.iteration)
+async def _until_ended(run: RunRecord, connection: Connection, pause: float) -> None:
     while run.status.state not in ENDED:
         try:
-            async with aclosing(run.where().stream(run.path(), asked)) as views:
+            async with aclosing(connection.stream(run.path(), {"watch": "true", **_iteration(run)})) as views:
                 async for view in views:
                     _take(run, view)
                     if run.status.state in ENDED:
@@ -122,25 +127,32 @@ async def _until_ended(run: RunRecord, pause: float) -> None:
         await anyio.sleep(pause)
 
 
-async def _print_log(run: RunRecord, connection: Connection, sink: Sink, offset: int, *, watch: bool) -> int:
-    """Print the console from a byte on; returns where it ends. A followed one goes on where it was when the target comes back."""
-    decode = _decoder()
-    while True:
-        asked = {"offset": str(offset), **({"follow": "true"} if watch else {})}
-        try:
-            async with aclosing(connection.stream(run.path("/log"), asked)) as chunks:
-                async for chunk in chunks:
-                    offset += len(chunk)
-                    if text := decode(chunk):
-                        await sink(text)
-            break
-        except _AWAY:
-            if not watch:
-                raise
-            await anyio.sleep(1.0)
-    if text := decode(b"", final=True):
-        await sink(text)
-    return offset
+class _Log:
+    """What a run printed, as far as it was printed here: up to byte `offset`. Whoever is interrupted in it can go on later."""
+
+    def __init__(self, run: RunRecord, connection: Connection, sink: Sink, offset: int = 0) -> None:
+        self._run, self._connection, self._sink, self.offset = run, connection, sink, offset
+        self._decode = _decoder()
+
+    async def print(self, *, last: bool = False) -> None:
+        """Print what there is; as the `last`, the beginning of a character without its end, too."""
+        await self._read({})
+        if last and (text := self._decode(b"", final=True)):
+            await self._sink(text)
+
+    async def follow(self) -> None:
+        """Print what there is and what comes, for ever; when the target went away and comes back, from where it was."""
+        while True:
+            with suppress(*_AWAY):
+                await self._read({"follow": "true"})
+            await anyio.sleep(AGAIN)
+
+    async def _read(self, asked: dict[str, str]) -> None:
+        async with aclosing(self._connection.stream(self._run.path("/log"), {"offset": str(self.offset), **asked})) as chunks:
+            async for chunk in chunks:
+                self.offset += len(chunk)  # before it is printed, which is done even when this is cancelled meanwhile
+                if text := self._decode(chunk):
+                    await self._sink(text)
 
 
 def _decoder() -> Callable[..., str]:
@@ -150,8 +162,12 @@ def _decoder() -> Callable[..., str]:
     return codecs.getincrementaldecoder("utf-8")("replace").decode
 
 
-async def _ask(run: RunRecord, part: str, params: Mapping[str, str]) -> Any:
-    return await asyncio.wrap_future(run.where().ask("GET", run.path(part), params))
+async def _ask(run: RunRecord, part: str, params: Mapping[str, str], connection: Connection | None = None) -> Any:
+    return await asyncio.wrap_future((connection or run.where()).ask("GET", run.path(part), params))
+
+
+def _iteration(run: RunRecord) -> dict[str, str]:
+    return {"iteration": str(run.metadata.iteration)} if run.metadata.iteration else {}
 
 
 async def _artifacts(run: RunRecord) -> list[dict[str, Any]]:

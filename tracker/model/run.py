@@ -175,7 +175,7 @@ class RunSpec(ModelObj):
         return self.join_outputs_and_returns(self._outputs, self._returns)
 
     @outputs.setter
-    def outputs(self, outputs: Sequence[str] | None) -> None:
+    def outputs(self, outputs: Sequence[str] | Mapping[str, Any] | None) -> None:
         self._outputs = _keys(outputs)
 
     def extract_type_hints_from_inputs(self) -> None:
@@ -236,5 +236,12 @@ class RunStatus(ModelObj):
 
 
 def _keys(outputs: Any) -> list[str]:
-    """The keys of expected outputs; a dict's keys are meant, as `new_task(outputs={...})` may have it."""
+    """The keys of expected outputs, of a dict, too. Raises InvalidRequest for a dict with paths: whoever logs a key says where it goes."""
+    if isinstance(outputs, Mapping) and any(outputs.values()):
+        key = next(key for key, path in outputs.items() if path)
+        raise InvalidRequest(
+            f"the output {key!r} is given a path, which is said where it is logged: log_artifact({key!r}, target_path=..., upload=True), "
+            "or by out_path for all",
+            field="outputs",
+        )
     return [text(key, "outputs") for key in (outputs if isinstance(outputs, Mapping) else sequence(outputs, "outputs"))]

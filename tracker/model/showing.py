@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from tracker.audit.escape import line
 from tracker.model.run import RunMetadata, RunSpec, RunStatus
+from tracker.notebook import notebook_display
 
 ROWS = 100  # iterations shown
 LONGEST = 500  # characters of a value shown
+NARROW = 9  # characters that a column of the iterations has at least
 _COLOURS = {"completed": "green", "error": "red", "aborted": "yellow", "lost": "yellow", "running": "cyan"}
 
 
@@ -34,16 +36,14 @@ class Shown(Protocol):
 
 def show(run: Shown) -> None:
     """Print a run at a terminal or into a pipe, or display it in a notebook."""
-    if _in_notebook():
-        from IPython.display import HTML, display
-
-        display(HTML(as_html(run)))
+    if (notebook := notebook_display()) is not None:
+        notebook.display(notebook.HTML(as_html(run)))
         return
     from rich.console import Console
 
     console = Console(file=sys.stdout, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
-    for table in _tables(run):
-        console.print(table)
+    for part in _parts(run, console.width):
+        console.print(part)
 
 
 def as_html(run: Shown) -> str:
@@ -79,7 +79,7 @@ def fields(run: Shown) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in found if value]
 
 
-def _tables(run: Shown) -> list[Any]:
+def _parts(run: Shown, width: int) -> list[Any]:
     from rich.table import Table
     from rich.text import Text
 
@@ -92,12 +92,28 @@ def _tables(run: Shown) -> list[Any]:
     table = run.status.iterations
     if not table:
         return [page]
-    iterations = Table(box=None, pad_edge=False, header_style="dim", caption=_more(table) or None)
-    for name in table[0]:
-        iterations.add_column(Text(_line(name)))
+    shown = _fitting(table, width)
+    left_out = [_line(name) for index, name in enumerate(table[0]) if index not in shown]
+    iterations = Table(box=None, pad_edge=False, header_style="dim")
+    for index in shown:
+        iterations.add_column(Text(_line(table[0][index]), overflow="fold"), min_width=min(NARROW, len(_line(table[0][index]))))
     for row in table[1 : ROWS + 1]:
-        iterations.add_row(*(Text(_line(value)) for value in row))
-    return [page, Text(""), iterations]
+        values = [*row, *([None] * (len(table[0]) - len(row)))]
+        iterations.add_row(*(Text(_line(values[index]), no_wrap=True, overflow="ellipsis") for index in shown))
+    notes = [note for note in (_more(table), f"no room for {', '.join(left_out)}" if left_out else "") if note]
+    return [page, Text(""), iterations, *(Text(note, style="dim") for note in notes)]
+
+
+def _fitting(table: list[list[Any]], width: int) -> list[int]:
+    """The columns that there is room for, in their order: state and number, then results, then parameters, varying ones first."""
+    header, rows = table[0], table[1:]
+
+    def rank(index: int) -> tuple[int, bool, int]:
+        name = str(header[index])
+        kind = 2 if name.startswith("param.") else 1 if name.startswith("output.") else 0
+        return kind, len(rows) > 1 and all(row[index : index + 1] == rows[0][index : index + 1] for row in rows), index
+
+    return sorted(sorted(range(len(header)), key=rank)[: max(3, width // (NARROW + 2))])
 
 
 def _more(table: list[list[Any]]) -> str:
@@ -118,10 +134,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return "<br>".join(f"{_safe(key)} = {_safe(item)}" for key, item in value.items())
     return _safe(value)
-
-
-def _in_notebook() -> bool:
-    """Whether a kernel shows what is displayed; IPython is never imported for the question."""
-    shell = sys.modules.get("IPython")
-    current = getattr(shell, "get_ipython", lambda: None)()
-    return current is not None and hasattr(current, "kernel")

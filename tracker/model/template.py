@@ -102,7 +102,7 @@ def new_task(
     spec.hyper_param_options.validate()
     spec.inputs = mapping(inputs, "inputs") or spec.inputs
     if outputs is not None:
-        spec.outputs = list(outputs)
+        spec.outputs = outputs
     if returns is not None:
         spec.returns = returns
     spec.input_path = text(in_path, "in_path") or spec.input_path
