@@ -18,6 +18,7 @@ import anyio.to_thread
 
 from events.types import RunCommitted
 from tracker import ambient
+from tracker.artifacts.places import base_of
 from tracker.children import Children
 from tracker.connection import PROCESS, Connection
 from tracker.known import Memory
@@ -97,12 +98,15 @@ class Context(Children):
     ) -> "Context":
         """A context with its secrets and notifications, of which nothing is recorded yet. `followed`: its caller hears what others say of
         the run, and tells it."""
+        memory, uid = prepared.memory, prepared.uid or new_id()
+        if memory.out_path:
+            memory.out_path = base_of(None, memory.out_path, project=prepared.project, uid=uid)
         context = cls(
             connection,
             project=prepared.project,
-            uid=prepared.uid or new_id(),
+            uid=uid,
             name=prepared.name,
-            memory=prepared.memory,
+            memory=memory,
             iteration=prepared.iteration,
             prepare=prepare,
             autocommit=autocommit,

@@ -112,6 +112,11 @@ class Recording(Known):
         self.record(HostSet(time=time.time_ns(), iteration=self._iteration, host=self.memory.host))
         return self._reply
 
+    @property
+    def reply(self) -> Recorded:
+        """What calls give back that record: awaited, it waits for the acknowledgement when each call is to be committed."""
+        return self._reply
+
     async def _acknowledged(self) -> bool:
         stored = await asyncio.wrap_future(self.connection.flush())
         recorder = self.connection.recorder

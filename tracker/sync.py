@@ -44,7 +44,11 @@ class Context(Inputs, Known):
 
     def get_param(self, key: str, default: Any = None) -> Any:
         """A parameter. A missing one is recorded with the default as its value."""
-        return self._context.get_param(key, default)
+        known = key in self._context.memory.parameters
+        value = self._context.get_param(key, default)
+        if not known:
+            _done(self._context.reply)
+        return value
 
     def log_result(self, key: str, value: Any, commit: bool = False) -> None:
         """Record a result; the last value of a key counts."""
@@ -89,7 +93,9 @@ class Context(Inputs, Known):
 
     def get_child_context(self, with_parent_params: bool = False, **params: Any) -> "Context":
         """A child iteration with parameters of its own, numbered after the last one; also a context manager."""
-        return Context(self._context.get_child_context(with_parent_params, **params))
+        child = self._context.get_child_context(with_parent_params, **params)
+        _done(child.reply)
+        return Context(child)
 
     def mark_as_best(self) -> None:
         """Name this child the best of the run: its results and artifacts so far become the run's, too."""

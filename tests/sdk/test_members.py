@@ -392,7 +392,11 @@ async def _places(told: Told) -> None:
     other = told.api.Context.from_dict({"metadata": {"name": "x", "project": "p"}, "spec": spec}, store_run=False)
     assert (other.in_path, other.out_path, other.artifact_subpath("data")) == ("/data/in", "s3://bucket/out/", "s3://bucket/out/data")
     assert (other.get_child_context().out_path, other.to_dict()["spec"]["input_path"]) == ("s3://bucket/out/", "/data/in")
-    await now(other.commit(completed=True))
+    spec = {"output_path": "/data/{{project}}/{{run.uid}}"}
+    other = told.api.Context.from_dict({"metadata": {"name": "x", "project": "p"}, "spec": spec}, store_run=False)
+    assert (other.out_path, other.artifact_subpath("a")) == (f"/data/p/{other.uid}", f"/data/p/{other.uid}/a")
+    with pytest.raises(InvalidRequest, match=r"run\.name"):
+        told.api.Context.from_dict({"spec": {"output_path": "/data/{{run.name}}"}}, store_run=False)
 
 
 @of("from_dict")
@@ -416,6 +420,13 @@ async def _from_dict(told: Told) -> None:
     stored = told.server.run(run.uid)  # no commit: each call was waited for
     assert (stored["host"], stored["results"], stored["attempt_count"]) == ("worker-1", {"seen": "it is ***"}, 1)
     assert stored["spec"] == {"handler": "module.function", "outputs": ["model"], "inputs": {"data": "in.csv"}}
+    if told.api is tracker:  # the calls that return something cannot be awaited
+        run.get_param("p2", 7)
+        assert told.server.run(run.uid)["parameters"] == {"p1": 5, "p2": 7}
+        child = run.get_child_context(x=1)
+        assert told.server.get(f"/v1/projects/p/runs/{run.uid}?iteration=1")["parameters"] == {"x": 1}
+        child.log_result("y", 2)
+        assert told.server.get(f"/v1/projects/p/runs/{run.uid}?iteration=1")["results"] == {"y": 2}
     run.logger.info("line")
     assert "line" in lines.getvalue()
     await now(run.commit(completed=True))
