@@ -28,9 +28,11 @@ _PIECE = 1 << 20
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """One upload as its client saw it: seconds, and how many MiB its peak of resident memory was above what it had before."""
+    """One upload as its client saw it: seconds, those of them it computed, and how many MiB its peak of resident memory was above what it
+    had before."""
 
     seconds: float
+    busy: float
     grown: float
 
 
@@ -103,6 +105,12 @@ def reset(pid: int | str) -> float:
     return _memory(pid, "VmRSS")
 
 
+def computed(pid: int) -> float:
+    """The seconds that a process has computed, in all of its threads."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def _memory(pid: int | str, name: str) -> float:
     found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
@@ -113,9 +121,9 @@ async def upload(url: str, path: str, digest: str) -> Uploaded:
     async with open_http(parse_target(url), Settings(uri=url)) as transport:
         await transport.ask("GET", "/v1/info")  # connected, and all imported
         before = reset("self")
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         await transport.put_blob(digest, Path(path))
-        return Uploaded(time.perf_counter() - began, peak("self") - before)
+        return Uploaded(time.perf_counter() - began, time.process_time() - busy, peak("self") - before)
 
 
 def upload_apart(url: str, path: Path, digest: str) -> Uploaded:
@@ -135,7 +143,7 @@ def run(directory: Path) -> list[Figure]:
     """A file of a gibibyte, and again the same."""
     length, digest = size(1 << 30, 1 << 20), ""
     path, data = directory / "artifact.bin", directory / "data"
-    http, sockets, taken, client, grown = [], [], [], [], []
+    http, sockets, taken, client, grown, busy = [], [], [], [], [], []
     with serving(data) as server:
         for i in range(ROUNDS):
             if i:
@@ -143,16 +151,19 @@ def run(directory: Path) -> list[Figure]:
             digest = make(path, length, i << 40)
             http.append(streamed(path, digest))
             sockets.append(bare(path))
-            had = reset(server.pid)
+            had, before = reset(server.pid), computed(server.pid)
             found = upload_apart(server.url, path, digest)
             taken.append(length / found.seconds)
             client.append(found.grown)
             grown.append(peak(server.pid) - had)
+            busy.append((found.busy, computed(server.pid) - before))
         sent = bodies(server)
         again = upload_apart(server.url, path, digest)
         sent = bodies(server) - sent
     mib, rate = f"{length / 2**20:,.0f} MiB", max(taken)
     kept = f"{mib} by the SDK's transport until they are hashed and synced: {number(rate / 1e6)} MB/s, best of {ROUNDS}"
+    sender, receiver = busy[taken.index(rate)]
+    kept += f"; the client computed for {sender:.2f} s, the server for {receiver:.2f} s"
     return [
         Figure(
             verb="upload",
