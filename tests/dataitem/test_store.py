@@ -51,7 +51,7 @@ def test_an_artifact_is_read_by_its_name(target: str, tmp_path: Path) -> None:
         maker.log_dataset("rows", df=pandas.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]}))
     with tracker.get_or_create_ctx("read", project="p") as reader:
         item = reader.get_input("words", "store://artifacts/p/text")
-        assert (item.key, item.meta) == ("words", None)
+        assert item.key == "words"
         assert item.get(5, 10_000_000) == BIG_TEXT[10_000_000:10_000_005].encode()
         assert item.get(encoding="utf-8") == BIG_TEXT
         assert item.get(offset=len(BIG_TEXT) + 5) == b""
@@ -199,13 +199,28 @@ def test_resources_and_parameters(target: str) -> None:
     assert [(e["key"], e["artifact"]) for e in reads("p", run.uid)] == [("m", "p/m")]
 
 
+def test_what_only_the_tracker_knows_is_asked_for(target: str) -> None:
+    """The suffix and the version of a name are there for code that waits, before anything is read; a name of nothing is refused."""
+    with tracker.get_or_create_ctx("make", project="p") as run:
+        run.log_artifact("text", body="abc", format="txt")
+        assert run.get_dataitem("store://artifacts/p/text").suffix == ".txt"
+        meta = run.get_input("in", "store://artifacts/p/text").meta
+        assert meta is not None
+        assert (meta.size, meta.uid) == (3, run.uid)
+        with pytest.raises(NotFound, match="store://artifacts/p/nothing"):
+            _ = run.get_dataitem("store://artifacts/p/nothing").meta
+
+
 @pytest.mark.anyio
 async def test_the_async_context_reads_the_same(target: str) -> None:
     """Inputs, items, resources and parameters of an async context; awaiting an item resolves it."""
     async with tracker.aio.get_or_create_ctx("one", project="p") as run:
         await run.log_artifact("k", body="abc", format="txt")
         item = run.get_input("in", "store://artifacts/p/k")
+        assert (item.suffix, item.meta) == ("", None)  # nobody was asked yet
         assert await item.get(2, 1) == b"bc"
+        assert item.meta is not None
+        assert (item.suffix, item.meta.key) == (".txt", "k")
         assert (await run.get_dataitem("store://artifacts/p/k")).suffix == ".txt"
         assert await (await item.open("r")).read() == "abc"
         resource = await run.get_store_resource("store://artifacts/p/k")

@@ -54,12 +54,12 @@ class DataItem:
     @property
     def suffix(self) -> str:
         """The last suffix of the file's name, as ".csv"; that of an artifact is known once it is resolved, until then its key's."""
-        return self.blocking.suffix
+        return self.blocking.known()[0]
 
     @property
     def meta(self) -> Stored | None:
         """The artifact's version: kind, digest, size, labels ...; None for other data, and until it is resolved."""
-        return self.blocking.meta
+        return self.blocking.known()[1]
 
     async def resolve(self) -> "DataItem":
         """Find out what a store:// name stands for, if that is not done; returns the item. Raises NotFound."""

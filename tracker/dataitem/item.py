@@ -1,7 +1,7 @@
 """Data items, for code that waits: one handle for bytes and frames at a path, a URL, or under an artifact's store:// name.
 
-Making one does no I/O; a store:// name is resolved by the first use, once, and told to whoever asked to hear of it. The async twin of
-`tracker.aio` does the same work in worker threads.
+Making one does no I/O; a store:// name is resolved by the first use, once, and told to whoever asked to hear of it: so do `suffix` and
+`meta`, which only the tracker knows. The async twin of `tracker.aio` does the same work in worker threads.
 """
 
 import os
@@ -79,15 +79,18 @@ class DataItem:
 
     @property
     def suffix(self) -> str:
-        """The last suffix of the file's name, as ".csv"; that of an artifact is known once it is resolved, until then its key's."""
-        if self._stored and not self._place_name().suffix and self._stored.format:
-            return f".{self._stored.format}"
-        return self._place_name().suffix
+        """The last suffix of the file's name, as ".csv"; that of an artifact is asked for."""
+        return self.resolve().known()[0]
 
     @property
     def meta(self) -> Stored | None:
-        """The artifact's version: kind, digest, size, labels ...; None for other data, and until it is resolved."""
-        return self._stored
+        """The artifact's version, which is asked for: kind, digest, size, labels ...; None for other data."""
+        return self.resolve().known()[1]
+
+    def known(self) -> tuple[str, Stored | None]:
+        """`suffix` and `meta`, as far as they are known without asking."""
+        suffix = self._place_name().suffix
+        return suffix or (f".{self._stored.format}" if self._stored and self._stored.format else ""), self._stored
 
     def resolve(self) -> "DataItem":
         """Find out what a store:// name stands for, if that is not done; returns the item. Raises NotFound."""
