@@ -45,6 +45,8 @@ def test_words_that_cannot_be(run: tracker.Context, tmp_path: Path) -> None:
         "artifact_path": lambda: run.log_artifact("a", body="x", artifact_path="+/../up"),
         "upload": lambda: run.log_artifact("a", local_path="s3://b/k", upload=True),
         "local_path": lambda: run.log_artifact("a", local_path=5),  # type: ignore[arg-type]
+        "label_column": lambda: run.log_dataset("a", pd.DataFrame({"x": [1]}), label_column=1),  # type: ignore[arg-type]
+        "preview": lambda: run.log_dataset("a", pd.DataFrame({"x": [1]}), preview="all"),  # type: ignore[arg-type]
     }.items():
         with pytest.raises(InvalidRequest) as caught:
             call()

@@ -93,7 +93,7 @@ class DatasetArtifact(Artifact):
                 raise InvalidRequest(f"dataset {self.key!r}: {what}", field="local_path" if local else "df")
             return
         frame = Frame(self.df, self.key) if self.df is not None else read_frame(source, self.format, self.key)
-        rows = PREVIEW_ROWS if self._rows is None else self._rows
+        rows = PREVIEW_ROWS if self._rows is None or self._rows is True else self._rows
         if not isinstance(rows, int) or not 0 <= rows <= MAX_PREVIEW:
             raise InvalidRequest(f"preview is a number of rows up to {MAX_PREVIEW}, not {rows!r}", field="preview")
         header = frame.header

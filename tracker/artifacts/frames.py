@@ -159,7 +159,7 @@ def read_frame(path: Any, format: str, key: str) -> Frame:
 
 def named(columns: Sequence[str], wanted: Any, field: str, key: str) -> list[str]:
     """One name or several, all of which must be columns. Raises InvalidRequest."""
-    names = [wanted] if isinstance(wanted, str) else list(wanted or ())
+    names = [] if wanted is None else list(wanted) if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]
     if missing := [name for name in names if str(name) not in columns]:
         raise InvalidRequest(f"{key!r} has no column {missing[0]!r}; it has {', '.join(columns[:20])}", field=field)
     return [str(name) for name in names]

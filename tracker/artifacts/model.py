@@ -160,6 +160,10 @@ class ModelArtifact(Artifact):
             return [Part(path=name, body=self.body)]
         if source is None and self.directory is None:
             return []
+        if self.directory is not None and source is not None and ".." in PurePosixPath(str(source)).parts:
+            raise InvalidRequest(
+                f"model_file {str(source)!r} leads out of model_dir {self.directory}: name one below it", field="model_file"
+            )
         home = self.directory / source if self.directory is not None and source is not None else Path(source or self.directory or "")
         if source is not None and self.directory is not None and not home.exists() and Path(source).exists():
             home = Path(source)
