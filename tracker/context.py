@@ -21,6 +21,7 @@ from tracker import ambient
 from tracker.artifacts.places import base_of
 from tracker.children import Children
 from tracker.connection import PROCESS, Connection
+from tracker.errors import InvalidRequest
 from tracker.known import Memory
 from tracker.preparing import Prepared, prepared_from
 from tracker.recorded import Recorded
@@ -49,6 +50,8 @@ class Context(Children):
         remote: bool = False,
     ) -> None:
         super().__init__(connection, project, uid, name, iteration, memory or Memory(), parent=parent, remote=remote)
+        if not isinstance(tmp, str | os.PathLike):
+            raise InvalidRequest(f"tmp is the path of a file, not {type(tmp).__name__}", field="tmp")
         self._autocommit, self._tmp = autocommit, Path(tmp) if tmp else None
         self._prepare, self._asking = prepare, anyio.Lock()
         if autocommit:
@@ -125,7 +128,7 @@ class Context(Children):
         return f"Context({self._name!r}, project={self._project!r}, uid={self.uid!r}, {self.state})"
 
     def __reduce__(self) -> tuple[Callable[..., "Context"], tuple[Any, ...]]:
-        if self.secrets:
+        if self.secrets.masking:
             raise TypeError("a context with secrets is not handed to another process: hand over its uid, and open the run there")
         return _handed_over, (self.connection.target.uri, shape_of(self), self.memory.steps, self._autocommit)
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from events.types import ArtifactFile, ArtifactLogged, ConsoleWritten, LabelSet, MetricLogged, ResultLogged, RunCreated, StateChanged
 from tracker.secrets.store import SecretsStore, StreamMasker
+from tracker.secrets.telling import Reply, teller_of, word_for
 
 
 def store(*values: str) -> SecretsStore:
@@ -38,7 +41,7 @@ def test_a_stream_holds_little_back(text: str) -> None:
     masker, data = StreamMasker(store("abab", "abacab")), text.encode()
     for at in range(len(data)):
         masker.feed(data[at : at + 1])
-        assert len(masker._held._rest) < max(map(len, masker._secrets.masks))
+        assert len(masker._held._rest) < len("abacab")
 
 
 def test_the_forms_in_which_values_are_printed() -> None:
@@ -101,7 +104,7 @@ def test_without_secrets_events_are_what_they_were() -> None:
     """With nothing to mask the very same objects come back."""
     event, text = ResultLogged(time=1, key="k", value={"a": [1]}), "text"
     none = SecretsStore()
-    assert not none
+    assert not none.masking
     assert none.clean(event) is event
     assert none.mask(text) is text
     assert store("hunter2hunter").clean(event) is event
@@ -112,7 +115,7 @@ def test_values_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     import pickle
 
     secrets = store("hunter2hunter")
-    assert "hunter2" not in repr(secrets) + str(vars(SecretsStore).keys())
+    assert "hunter2" not in repr(secrets)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secrets)
     monkeypatch.setenv("H_FROM_ENVIRONMENT", "correct-horse")
@@ -121,3 +124,37 @@ def test_values_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secrets.mask("a correct-horse") == "a ***"
     assert secrets.get("H_NOT_THERE", "no") == "no"
     assert secrets.get("H_NOT_THERE") is None
+
+
+def test_a_process_of_ours_masks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed to another process masks there all that is masked here, and gives names to nothing that has none."""
+    here, there = store("hunter2hunter"), SecretsStore()
+    monkeypatch.setenv("H_FROM_ENVIRONMENT", "correct-horse")
+    here.get("H_FROM_ENVIRONMENT")
+    here.hide({"url": ["battery-staple"]})
+    there.add_inline(here.handed())
+    text = "hunter2hunter correct-horse battery-staple"
+    assert here.mask(text) == there.mask(text) == "*** *** ***"
+    assert (there.handed(), there.get(""), repr(there)) == (here.handed(), None, "SecretsStore(s0)")
+
+
+def test_what_is_told_goes_into_no_other_file(tmp_path: Path) -> None:
+    """A program that has the word for the pipe, but not the pipe, tells nobody; one that has both is heard before it goes on."""
+    reading, writing = os.pipe()
+    heard = SecretsStore()
+    tell = teller_of(word_for(writing))
+    with (tmp_path / "f").open("wb") as file:
+        word = f"{file.fileno()}:{word_for(writing).partition(':')[2]}"
+        assert [teller_of(wrong) for wrong in (word, "", "x", "987654:1")] == [None] * 4
+    assert tell is not None
+    told = SecretsStore()
+    told.told = tell
+    told.hide("hunter2\nhunter")
+    reply = Reply(reading, heard)
+    assert reply.drain() is False
+    assert heard.mask("a hunter2\nhunter") == "a ***"
+    os.write(writing, b"\x80")
+    os.close(writing)
+    assert (reply.drain(), reply.result) == (True, b"\x80")
+    tell(["nobody listens"])
+    os.close(reading)

@@ -5,7 +5,7 @@ Sources are read when they are added; the values stay in this object. Whatever i
 """
 
 import os
-from collections.abc import Callable, ItemsView, Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Self, TypeVar
 
@@ -53,17 +53,11 @@ class SecretsStore:
                 raise InvalidRequest("a source of secrets is a dict with kind and source", field="secret_sources")
         return store
 
-    def __bool__(self) -> bool:
-        return self.masking
-
     def __repr__(self) -> str:
         return f"SecretsStore({', '.join(sorted(self._values))})"
 
     def __reduce__(self) -> Any:
         raise TypeError("secrets are not pickled: hand handed() to a process of your own")
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
 
     def add_source(self, kind: str, source: Any, prefix: str = "") -> None:
         """Read a source: inline (dict), env (names), file (path), vault, kubernetes or azure_vault. Names get the prefix.
@@ -109,19 +103,10 @@ class SecretsStore:
             self.hide(value)
         return value or default
 
-    def items(self) -> ItemsView[str, str]:
-        """Names and values; never to be written."""
-        return dict(self._values).items()
-
     def handed(self) -> dict[str, Any]:
         """All that a process of our own needs for the same, as `add_inline` takes it; never to be written."""
         nameless = sorted(self._hidden.difference(self._values.values()))
         return {**self._values, **({"": nameless} if nameless else {})}
-
-    @property
-    def masks(self) -> tuple[str, ...]:
-        """The texts that are masked, the longest first."""
-        return self._texts
 
     # -- masking -----------------------------------------------------------------------------------------------------
 
