@@ -70,6 +70,8 @@ class Lifetime(Inputs):
         self._begun = self._resumed = False
         self._beginning = threading.RLock()
         self._logger: RunLogger = parent._logger if parent else RunLogger(self)
+        if memory.spec.get("verbose"):
+            self._logger.level = "debug"
 
     @property
     def logger(self) -> RunLogger:

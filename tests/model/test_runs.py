@@ -15,7 +15,7 @@ import pytest
 import tracker
 import tracker.aio
 from tracker.errors import InvalidRequest, NotFound, OutOfRange, RunFailed, RunTimeout
-from tracker.model import RunMetadata, RunObject, RunSpec, RunStatus, new_task
+from tracker.model import RunMetadata, RunObject, RunSpec, RunStatus, RunTemplate, new_task
 from tracker.model.run_object import RunObject as AioRunObject
 
 LONG = 600  # seconds; a wait that asks again only after so long hears of the end in another way
@@ -103,6 +103,22 @@ def test_a_run_known_by_its_name_can_be_run_again(uri: str) -> None:
     assert (run.spec.handler, run.spec.parameters, run.spec.output_path, run.spec.outputs) == ("math.sqrt", {"x": 4}, "/tmp/x", ["y"])
     own = RunObject(RunSpec(handler="my.own"), RunMetadata(uid=made.uid(), project="p")).refresh()
     assert (own.spec.handler, own.spec.parameters, own.spec.output_path) == ("my.own", {"x": 4}, "")
+
+
+@pytest.mark.parametrize("subprocess", [False, True])
+def test_a_verbose_run_logs_what_is_for_debugging(uri: str, capfd: pytest.CaptureFixture[str], subprocess: bool) -> None:
+    """`verbose` of a task sets the level of its logger; without it, lines for debugging are not written."""
+
+    def work(context: Any) -> None:
+        context.logger.debug("in detail")
+
+    for verbose, times in ((True, 1), (None, 0)):
+        task = RunTemplate(RunSpec(verbose=verbose, function="f", scrape_metrics=True), RunMetadata(name="t", project="p"))
+        run = tracker.run_function(work, task, subprocess=subprocess)
+        capfd.readouterr()
+        run.logs()
+        assert capfd.readouterr().out.count("[debug] in detail") == times
+    assert RunObject(metadata=RunMetadata(uid=run.uid(), project="p")).refresh().spec.function == "f"
 
 
 def test_a_run_that_goes_on_is_learned_by_asking(uri: str) -> None:

@@ -39,7 +39,7 @@ async def refresh(run: RunRecord) -> None:
     metadata, spec, status = run.metadata, run.spec, run.status
     metadata.name, metadata.project = view["name"] or metadata.name, view["project"]
     metadata.labels, metadata.annotations = dict(view["labels"]), dict(view["annotations"])
-    if spec == RunSpec():  # nothing is known of it but its name
+    if spec == RunSpec() and not spec.handler:  # nothing is known of it but its name
         run.spec = spec = RunSpec.from_dict(view.get("spec"))
     spec.parameters = dict(view["parameters"]) or spec.parameters
     spec.inputs = dict(view["inputs"]) or spec.inputs

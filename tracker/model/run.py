@@ -36,7 +36,11 @@ class RunMetadata(ModelObj):
 
 
 class RunSpec(ModelObj):
-    """What a run is to do: the handler, its parameters and inputs, what it is to give back, where things are, and how it is run."""
+    """What a run is to do: the handler, its parameters and inputs, what it is to give back, where things are, and how it is run.
+
+    `verbose` has its logger write debug lines, too. `function`, `data_stores`, `scrape_metrics` and `allow_empty_resources` are facts about
+    a job for who reads its description: they are recorded with the run, and nothing here acts on them.
+    """
 
     secret_fields: ClassVar[tuple[str, ...]] = ("secret_sources",)
     struct_fields: ClassVar[dict[str, type[ModelObj]]] = {"hyper_param_options": HyperParamOptions}
