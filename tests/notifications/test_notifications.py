@@ -13,6 +13,7 @@ from tracker.context import Context
 from tracker.errors import InvalidExpression, InvalidRequest, NotFound
 from tracker.notifications.notifier import Notifier, attach
 from tracker.notifications.plan import read_plans
+from tracker.notifications.services import _security
 from tracker.secrets.store import SecretsStore
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +36,9 @@ def told(server: Server, context: Context, count: int = 1) -> list[dict[str, Any
     events: list[dict[str, Any]] = until(found)
     assert len(events) == count
     return events
+
+
+LETTER = {"server_host": "h", "sender_address": "a@b.org", "email_addresses": "c@b.org"}
 
 
 def webhook(receiver: Receiver, **more: Any) -> dict[str, Any]:
@@ -166,6 +170,22 @@ async def test_mail(server: Server, mailbox: Mailbox) -> None:
     assert (events["refused"]["status"], "nobody@example.org" in events["refused"]["reason"]) == ("error", True)
 
 
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, (465, "ssl")),
+        ({"server_port": "587"}, (587, "starttls")),
+        ({"start_tls": True}, (587, "starttls")),
+        ({"server_port": 25}, (25, "insecure")),
+        ({"server_port": 2525, "use_tls": False}, (2525, "insecure")),
+        ({"server_port": 2525}, (2525, "ssl")),
+    ],
+)
+def test_mail_is_encrypted_unless_said_otherwise(params: dict[str, Any], expected: tuple[int, str]) -> None:
+    """Without a word a letter goes over an encrypted connection; the port, or a parameter, says otherwise."""
+    assert _security(params) == expected
+
+
 async def test_any_service_of_apprise(server: Server, receiver: Receiver) -> None:
     """Any other kind goes through apprise by its URL; what the service answers is on the record."""
     place = receiver.url.removeprefix("http://")
@@ -282,6 +302,9 @@ async def test_another_process_sends_nothing(server: Server, receiver: Receiver)
         ({"kind": "slack"}, InvalidRequest, "'webhook'"),
         ({"kind": "mail", "params": {"server_host": "h"}}, InvalidRequest, "sender_address"),
         ({"kind": "mail", "params": {"server_host": "h", "sender_address": "a@b.org", "email_addresses": "x"}}, InvalidRequest, "'x'"),
+        ({"kind": "mail", "params": {**LETTER, "server_port": 25, "username": "u", "password": "p"}}, InvalidRequest, "plain connection"),
+        ({"kind": "mail", "params": {**LETTER, "password": "p"}}, InvalidRequest, "no username"),
+        ({"kind": "mail", "params": {**LETTER, "server_port": "x"}}, InvalidRequest, "server_port"),
         ({"kind": "slack", "secret_params": {"secret": "NONE"}}, NotFound, "NONE"),
         ({"kind": "slack", "secret_params": {"secret": "NONE", "x": 1}}, InvalidRequest, "alone"),
         ({"kind": "slack", "params": 5}, InvalidRequest, "params"),
