@@ -9,7 +9,8 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, Self
+from operator import index
+from typing import Any, Self, SupportsIndex
 
 import msgspec
 
@@ -21,7 +22,7 @@ from tracker.known import Memory
 from tracker.lifetime import Lifetime
 from tracker.numbering import Numbering
 from tracker.recorded import Recorded
-from tracker.values import plain_dict, step_of
+from tracker.values import plain_dict
 
 
 class Children(Lifetime):
@@ -133,8 +134,10 @@ class Children(Lifetime):
         `task` is the best iteration as a dict, when it worked elsewhere and has told nothing here yet. The table is logged as the artifact
         `iteration_results`.
         """
+        if not isinstance(best, SupportsIndex):
+            raise InvalidRequest(f"best is the number of an iteration, 0 for none, not {best!r}", field="best")
         if best:
-            self._mark(step_of(best), task)
+            self._mark(index(best), task)
         if summary is not None:
             await self._log_table(summary)
         if commit:

@@ -9,7 +9,7 @@ import msgspec
 from events.types import ArtifactLogged
 from projections.runs import RUNNING, TERMINAL
 from tracker.artifacts.artifact import Artifact
-from tracker.errors import NotFound
+from tracker.errors import InvalidRequest, NotFound
 from tracker.facts import user
 from tracker.names import check_artifact_key
 from tracker.shape import shape_of
@@ -123,6 +123,8 @@ class Known:
 
     def artifact_subpath(self, *subpaths: str) -> str:
         """A place below `out_path`. Raises InvalidRequest for what would lead out of it."""
+        if None in subpaths:
+            raise InvalidRequest("subpaths are texts, not None", field="subpaths")
         parts = [str(part).strip("/") for part in subpaths]
         for part in filter(None, parts):
             check_artifact_key(part, "subpaths")

@@ -18,6 +18,7 @@ from events.types import AnnotationSet, ArtifactLogged, ArtifactUpdated, HostSet
 from tracker.connection import Connection
 from tracker.errors import InvalidRequest
 from tracker.known import Known, Memory
+from tracker.names import check_key
 from tracker.recorded import DONE, Recorded
 from tracker.secrets.store import SecretsStore
 from tracker.values import key_of, number_of, plain, plain_dict, step_of, text_of, texts_of, time_of
@@ -38,10 +39,11 @@ class Recording(Known):
 
     def get_param(self, key: str, default: Any = None) -> Any:
         """A parameter. A missing one is recorded with the default as its value."""
+        key = key_of(key)
         if key not in self.memory.parameters:
             value = plain(default)
-            self.memory.parameters[key_of(key)] = value
-            self.record(ParameterSet(time=time.time_ns(), iteration=self._iteration, key=key_of(key), value=value))
+            self.memory.parameters[key] = value
+            self.record(ParameterSet(time=time.time_ns(), iteration=self._iteration, key=key, value=value))
         return deepcopy(self.memory.parameters[key])
 
     def log_result(self, key: str, value: Any, commit: bool = False) -> Recorded:
@@ -108,7 +110,7 @@ class Recording(Known):
 
     def set_hostname(self, host: str) -> Recorded:
         """Say on which host the run works, instead of the one this process is on."""
-        self.memory.host = text_of(host)
+        self.memory.host = check_key(str(host or ""), "host")
         self.record(HostSet(time=time.time_ns(), iteration=self._iteration, host=self.memory.host))
         return self._reply
 

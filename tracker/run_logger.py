@@ -40,6 +40,8 @@ class RunLogger:
 
     def redirect(self, stream: TextIO | None) -> None:
         """Write to this text stream instead of stderr; None is stderr again."""
+        if stream is not None and not callable(getattr(stream, "write", None)):
+            raise InvalidRequest(f"the logger writes to a text stream, not to {type(stream).__name__}", field="stream")
         self._stream = stream
 
     def debug(self, message: str, **values: Any) -> None:

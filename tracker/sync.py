@@ -44,9 +44,9 @@ class Context(Inputs, Known):
 
     def get_param(self, key: str, default: Any = None) -> Any:
         """A parameter. A missing one is recorded with the default as its value."""
-        known = key in self._context.memory.parameters
+        known = len(self._context.memory.parameters)
         value = self._context.get_param(key, default)
-        if not known:
+        if len(self._context.memory.parameters) > known:
             _done(self._context.reply)
         return value
 

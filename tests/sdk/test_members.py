@@ -520,7 +520,7 @@ async def _iteration_results(told: Told) -> None:
     elsewhere = {"status": {"state": "completed", "results": {"score": 9}}}
     await now(run.log_iteration_results(7, None, elsewhere))
     assert (await told.stored())["results"] == {"score": 9, "best_iteration": 7} == run.results
-    for best, summary, task in ((8, None, {}), (-1, None, elsewhere), (0, [["a"], [1, 2]], {})):
+    for best, summary, task in ((8, None, {}), (-1, None, elsewhere), ("x", None, elsewhere), (0, [["a"], [1, 2]], {})):
         with pytest.raises(InvalidRequest):
             await now(run.log_iteration_results(best, summary, task))
 

@@ -7,10 +7,12 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tracker
+import tracker.aio
 from tests.sdk.conftest import Job, Server
 from tracker.errors import InvalidRequest
 
@@ -128,3 +130,20 @@ def test_a_run_that_is_left_open_is_spoken_of(server: Server, job: Job) -> None:
     finished = job(server.uri, 'import tracker\ntracker.get_or_create_ctx("x", project="p", uid="r2").commit(completed=True)')
     assert finished.communicate(timeout=30)[1] == ""
     assert server.run("r2")["state"] == "completed"
+
+
+@pytest.mark.parametrize("api", [tracker, tracker.aio])
+def test_arguments_of_the_wrong_kind_are_named(api: Any, tmp_path: Path) -> None:
+    """What a member cannot use is refused at the call, by the name of the parameter; nothing is swallowed, and no other error comes out."""
+    run = api.Context.from_dict({"metadata": {"name": "x", "project": "p"}}, str(tmp_path / "data"), store_run=False)
+    for field, call in (
+        ("stream", lambda: run.set_logger_stream(5)),
+        ("tmp", lambda: api.Context.from_dict({}, tmp=5)),
+        ("key", lambda: run.get_param(["x"])),
+        ("host", lambda: run.set_hostname("a\nb")),
+        ("host", lambda: run.set_hostname(None)),
+        ("subpaths", lambda: run.artifact_subpath("a", None)),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            call()
+        assert caught.value.field == field
