@@ -445,13 +445,21 @@ def test_iterations_end_with_the_program_that_started_them(job: Job, tmp_path: P
         assert shown["error"] == "the process that started it is gone"
 
 
-def test_what_an_iteration_prints_is_recorded_from_its_process(capfd: pytest.CaptureFixture[str]) -> None:
-    """The console of a search in other processes has what each of them printed."""
-    run = tracker.run_function(speak, project="p", hyperparams={"x": [1, 2, 3]}, hyper_param_options=PARALLEL, watch=False)
-    assert "this is" not in capfd.readouterr().out
+@pytest.mark.parametrize("watch", [True, False])
+@pytest.mark.parametrize(("what", "parallel"), [("function", 2), ("script", 0), ("script", 2)])
+def test_what_an_iteration_prints_in_its_process(
+    what: str, parallel: int, watch: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is recorded once as the console of the run, and printed here once, unless that is not wanted."""
+    (tmp_path / "job.py").write_text("import tracker\nwith tracker.get_or_create_ctx() as c:\n    print('this is', c.get_param('x'))\n")
+    handler = speak if what == "function" else str(tmp_path / "job.py")
+    options = {"parallel_runs": parallel}
+    run = tracker.run_function(handler, project="p", hyperparams={"x": [1, 2]}, hyper_param_options=options, watch=watch)
+    printed = capfd.readouterr().out
+    assert [printed.count(f"this is {x}") for x in (1, 2)] == [int(watch)] * 2
     assert run.logs(watch=False)[0] == "completed"
     shown = capfd.readouterr().out
-    assert [shown.count(f"this is {x}") for x in (1, 2, 3)] == [1, 1, 1]
+    assert [shown.count(f"this is {x}") for x in (1, 2)] == [1, 1]
 
 
 @pytest.mark.parametrize("parallel", [0, 2])

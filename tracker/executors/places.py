@@ -9,10 +9,12 @@ import os
 import signal
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import parent_process
+from multiprocessing.reduction import DupFd
 from typing import Any
 
 import anyio
 
+from tracker.capture import leads_to
 from tracker.connection import PROCESS
 from tracker.executors.worker import Job, until_stopped
 
@@ -62,7 +64,23 @@ class Places:
         return bool(self._begun[place])
 
 
-def enter(places: Places, workdir: str) -> None:
+class Terminal:
+    """What 1 and 2 lead to beside what is recorded. A process that gets it as it is spawned prints there: it records for itself, and who
+    started it would record that a second time."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _adopted, tuple(DupFd(leads_to(fd)) for fd in (1, 2))
+
+
+def _adopted(*given: Any) -> Terminal:
+    for fd, one in enumerate(given, 1):
+        found = one.detach()
+        os.dup2(found, fd)
+        os.close(found)
+    return Terminal()
+
+
+def enter(places: Places, workdir: str, _terminal: Terminal | None) -> None:
     """Begin as a process of a pool."""
     global _here  # noqa: PLW0603 - what its jobs find, as they are called by name
     _here = places

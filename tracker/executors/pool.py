@@ -25,7 +25,7 @@ from tracker.context import Context
 from tracker.errors import InvalidRequest
 from tracker.executors.elsewhere import introduce, job_of, take_results
 from tracker.executors.handler import Handler
-from tracker.executors.places import NOBODY, Places, enter, execute_here
+from tracker.executors.places import NOBODY, Places, Terminal, enter, execute_here
 from tracker.executors.plan import Plan
 from tracker.executors.process import GRACE
 from tracker.executors.remains import deliver_remains
@@ -102,7 +102,7 @@ async def in_processes(plan: Plan, connection: Connection, handler: Handler, *, 
 
     spawned = multiprocessing.get_context("spawn")
     places = Places(spawned, max(1, min(plan.parallel, plan.total)))
-    given = (places, workdir or str(Path.cwd()))
+    given = (places, workdir or str(Path.cwd()), Terminal() if echo else None)
     pool: Any = ProcessPool(max_workers=len(places), context=spawned, initializer=enter, initargs=given)
     ended = pool.stop
     try:

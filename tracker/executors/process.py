@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from tracker.capture import leads_to
 from tracker.secrets.store import SecretsStore, StreamMasker
 from tracker.secrets.telling import Reply, word_for
 
@@ -26,6 +27,7 @@ LINGER = 0.02  # seconds that the beginning of a line waits for its end
 LEFT = 1.0  # seconds for what is still in the pipes of a process that has ended; its children may hold them open for ever
 
 Write = Callable[[bytes, str], None]
+Show = Callable[[bytes, int], None]
 
 
 class Ended:
@@ -50,21 +52,24 @@ async def run_process(
     *,
     secrets: SecretsStore,
     echo: bool,
+    recorded: bool = False,
     env: Mapping[str, str],
     cwd: str = "",
     given: bytes = b"",
 ) -> Ended:
-    """Run a program to its end; cancelled, end it. Its command is made with the number of the pipe for its result; `given` is its stdin."""
+    """Run a program to its end; cancelled, end it. Its command is made with the number of the pipe for its result; `given` is its stdin.
+    `recorded`: what is printed here is recorded as what `write` writes to, so the echo goes beside that."""
     process, reading = await _started(command, env, cwd, wanting=bool(given))
     reply = Reply(reading, secrets)
+    show: Show | None = None if not echo else _print_beside if recorded else _print
     listening = anyio.CancelScope(shield=True)  # what it says while it is being stopped counts, too
 
     async def listen() -> None:
         with listening:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_collect, reading, reply)
-                tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, reply, echo=echo))
-                tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, reply, echo=echo))
+                tasks.start_soon(partial(_console, process.stdout, 1, write, secrets, reply, show=show))
+                tasks.start_soon(partial(_console, process.stderr, 2, write, secrets, reply, show=show))
                 if process.stdin is not None:
                     tasks.start_soon(_give, process.stdin, given)
 
@@ -124,7 +129,7 @@ async def _collect(reading: int, reply: Reply) -> None:
         await anyio.wait_readable(reading)
 
 
-async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, reply: Reply, *, echo: bool) -> None:
+async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, reply: Reply, *, show: Show | None) -> None:
     """Pass on and record what is printed, by lines: two streams would mix in the middle of them. What is no line yet waits a moment."""
     source = {1: "stdout", 2: "stderr"}[fd]
     masker = StreamMasker(secrets)
@@ -133,8 +138,8 @@ async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, re
         reply.drain()  # what it came to hide before it printed this
         if masked := masker.feed(data, last=last):
             write(masked, source)
-            if echo:  # masked, too: another run may record what is printed here
-                _print(masked, fd)
+            if show is not None:  # masked, too: another run may record what is printed here
+                show(masked, fd)
 
     rest = b""
     try:
@@ -152,6 +157,11 @@ async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, re
         pass
     finally:
         out(rest, last=True)
+
+
+def _print_beside(data: bytes, fd: int) -> None:
+    with contextlib.suppress(OSError), open(os.dup(leads_to(fd)), "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        file.write(data)
 
 
 def _print(data: bytes, fd: int) -> None:

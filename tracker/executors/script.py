@@ -37,7 +37,15 @@ class Script:
         if secrets := context.secrets.handed():
             env["TRACKER_EXEC_SECRETS"] = json.dumps(secrets)
         command = [sys.executable, self.path]
-        ended = await run_process(lambda _: command, context.record_console, secrets=context.secrets, echo=self.echo, env=env, cwd=self.cwd)
+        ended = await run_process(
+            lambda _: command,
+            context.record_console,
+            secrets=context.secrets,
+            echo=self.echo,
+            recorded=context.captured,
+            env=env,
+            cwd=self.cwd,
+        )
         await self._conclude(context, ended)
 
     async def _conclude(self, context: Context, ended: Ended) -> None:
