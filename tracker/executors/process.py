@@ -160,7 +160,7 @@ async def _console(stream: Any, fd: int, write: Write, secrets: SecretsStore, re
 
 
 def _print_beside(data: bytes, fd: int) -> None:
-    with contextlib.suppress(OSError), open(os.dup(leads_to(fd)), "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+    with contextlib.suppress(OSError), open(os.dup(leads_to(fd)), "wb") as file:  # noqa: PTH123 - a descriptor
         file.write(data)
 
 
