@@ -90,7 +90,7 @@ class Children(Lifetime):
         state, error = str(status.get("state") or memory.state), str(status.get("error") or "")
         if (state, error) != (memory.state, memory.error):
             memory.state, memory.error = state, error
-            self._tell(state, error)
+            self.tell(state, error)
 
     def mark_as_best(self) -> Recorded:
         """Name this child the best of the run: its results and artifacts so far become the run's, too."""

@@ -99,9 +99,9 @@ class Lifetime(Inputs):
     def set_state(self, execution_state: str | None = None, error: str | None = None, commit: bool = True) -> Recorded:
         """Go to a state, or with `error` to the state error. An error is not undone by another state."""
         if error:
-            self._go(ERROR, error=str(error))
+            self.go(ERROR, error=str(error))
         elif execution_state and self.memory.state not in (execution_state, ERROR):
-            self._go(key_of(execution_state))
+            self.go(key_of(execution_state))
         return Recorded(self._acknowledged) if commit else self._reply
 
     def store_run(self) -> Recorded:
@@ -144,7 +144,7 @@ class Lifetime(Inputs):
                 if memory.host:
                     self.set_hostname(memory.host)
                 if self._iteration == 0:
-                    self._tell(memory.state, memory.error)
+                    self.tell(memory.state, memory.error)
             self._first = None
 
     def _spec(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class Lifetime(Inputs):
         self.connection.recorder.runs[self._project, self._uid] = self.end_with_process
         ambient.enter(self)
         self.capture(capture)
-        self._tell(RUNNING, "")
+        self.tell(RUNNING, "")
 
     def capture(self, wanted: bool, *, echo: bool = True) -> None:
         """Record the console from now on, if that is wanted and not done yet; without `echo` it is recorded only."""
@@ -209,7 +209,7 @@ class Lifetime(Inputs):
         else:
             text = self.secrets.mask("".join(tracebacks.format_exception(error)))[-MAX_TRACEBACK:]  # a value cut in two is not found
             message = f"{type(error).__name__}: {error}"
-            self._go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)
+            self.go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)
         if self._parent is None:
             self.leave(self.memory.state)
         self.connection.recorder.settle()
@@ -242,18 +242,19 @@ class Lifetime(Inputs):
 
     def _complete(self) -> None:
         if self.alive:
-            self._go(COMPLETED)
+            self.go(COMPLETED)
 
-    def _go(self, state: str, *, error: str = "", traceback: str = "") -> None:
+    def go(self, state: str, *, error: str = "", traceback: str = "") -> None:
+        """Go to a state, whatever the present one is, and leave the run when that is an end."""
         self._begin_first()
         error, traceback = self.secrets.mask(error), self.secrets.mask(traceback)  # it is raised and sent on, not only recorded
         if state in TERMINAL and self._parent is None:
             self.leave(state)
         self.memory.state, self.memory.error = state, error
         self.record(StateChanged(time=time.time_ns(), iteration=self._iteration, state=state, error=error, traceback=traceback))
-        self._tell(state, error)
+        self.tell(state, error)
 
-    def _tell(self, state: str, error: str) -> None:
+    def tell(self, state: str, error: str) -> None:
         """Call those who want to know. Their trouble is said, and is not the job's."""
         for told in list(self.on_state):
             try:

@@ -117,7 +117,7 @@ async def _attempt(context: Context, order: Order, watch: Watch) -> None:
                 error = raised
     except BaseException:
         if context.alive:
-            context._go(ABORTED, error="the call that ran it was cancelled")
+            context.go(ABORTED, error="the call that ran it was cancelled")
         raise
     if stop.reason and order.elsewhere:
         await take_results(context)
@@ -131,7 +131,7 @@ def _conclude(context: Context, stop: Stop, error: BaseException | None) -> None
         context.absorb({"state": ABORTED, "error": stop.reason})
         context.leave(ABORTED)
     elif stop.reason and context.alive:
-        context._go(ABORTED, error=stop.reason)
+        context.go(ABORTED, error=stop.reason)
     elif error is not None or context.alive:
         context.end(error)
     context.connection.recorder.settle()
@@ -174,7 +174,7 @@ async def _in_process(context: Context, order: Order) -> None:
     if "status" in answer:
         context.absorb(answer["status"])
     elif "error" in answer:
-        context._go("error", error=answer["error"], traceback=answer["traceback"])
+        context.go("error", error=answer["error"], traceback=answer["traceback"])
     else:
         await take_results(context)
         context.set_state(error=ended.cause, commit=False)

@@ -122,4 +122,4 @@ def _hear(connection: Connection, item: dict[str, Any], watch: Watch) -> None:
 def _lose(context: Context, event: dict[str, Any]) -> None:
     """Tell that the run was found lost."""
     if event["type"] == "run.lost" and not event.get("iteration"):
-        context._tell(LOST, str(event.get("reason") or ""))
+        context.tell(LOST, str(event.get("reason") or ""))

@@ -67,7 +67,7 @@ async def do(job: Job, orphaned: Callable[[], bool] = bool, begun: Callable[[], 
         await anyio.to_thread.run_sync(context.end, error)
     except BaseException:
         if orphaned():
-            context._go(ABORTED, error="the process that started it is gone")
+            context.go(ABORTED, error="the process that started it is gone")
         context.leave("stopped")
         with anyio.CancelScope(shield=True):
             await _stored(context)
