@@ -6,7 +6,7 @@ there is something to do: many slow senders need none. Between two chunks it doe
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol
 
 import anyio
@@ -16,6 +16,7 @@ from tracker.errors import TooLarge
 
 Chunk = bytes | memoryview
 HELD = 2  # chunks that may wait for their hashing, or writing
+SMALL = 1 << 20  # bytes; smaller chunks go together, for a thread costs more than they do
 
 
 class Filled(Protocol):
@@ -29,24 +30,38 @@ class Filled(Protocol):
 
 
 async def fill(draft: Filled, chunks: AsyncIterable[Chunk], limit: int) -> None:
-    """Hash and write all chunks. One is done with when `HELD` later ones were taken and the next is asked for, or when this returns or
-    raises: then its memory may be used again. Raises TooLarge, and what the chunks or the threads raise."""
-    size = 0
+    """Hash and write all chunks. One that is not `SMALL` is done with when `HELD` later ones were taken and the next is asked for, or when
+    this returns or raises: then its memory may be used again. Raises TooLarge, and what the chunks or the threads raise."""
     try:
         async with anyio.create_task_group() as tasks:
             lanes = (_Lane(draft.hash), _Lane(draft.append))
             for lane in lanes:
                 tasks.start_soon(lane.run)
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
+            async for chunk in _gathered(chunks, limit):
                 for lane in lanes:
                     await lane.put(chunk)
             for lane in lanes:
                 lane.end()
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None  # the first: it ended the others
+
+
+async def _gathered(chunks: AsyncIterable[Chunk], limit: int) -> AsyncGenerator[Chunk, None]:
+    size, waiting, small = 0, 0, list[Chunk]()
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the artifact has more than {limit} bytes", limit=limit)
+        if not small and len(chunk) >= SMALL:
+            yield chunk
+            continue
+        small.append(bytes(chunk))
+        waiting += len(chunk)
+        if waiting >= SMALL:
+            yield b"".join(small)
+            small, waiting = [], 0
+    if small:
+        yield b"".join(small)
 
 
 class _Lane:
