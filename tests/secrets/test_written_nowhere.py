@@ -52,7 +52,7 @@ with context:
         context.set_annotation(f"a{number}", "is " + value)
         context.get_param(f"p{number}", value)
         context.log_artifact(f"doc{number}", body=b"fine", labels={"secret": value}, spec={"note": value}, viewer=value)
-        context.set_hostname(value)
+        context.set_hostname(value.replace("\\n", " "))
         with context.get_child_context(lr=value) as child:
             child.log_result("x", value)
         context.commit(value)
