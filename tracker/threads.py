@@ -44,8 +44,9 @@ async def in_thread(work: Callable[[Check], T], *, traceless: bool = False) -> T
     except asyncio.CancelledError:
         unwanted.set()
         if not done.cancel() and not traceless:
+            over = asyncio.wrap_future(done)
+            over.add_done_callback(lambda over: over.cancelled() or over.exception())  # nobody is left to hear of it
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([asyncio.wrap_future(done)])
-            done.exception()
+                await asyncio.wait([over])
         raise
     return done.result()

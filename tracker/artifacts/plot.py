@@ -32,5 +32,6 @@ class PlotArtifact(Artifact):
         encoded, title = base64.b64encode(picture.getvalue()).decode(), escape(self.title or self.key)
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-            f'<body><h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{encoded}"></body></html>\n'
+            f'<body style="margin:8px;font-family:sans-serif"><h3>{title}</h3>'
+            f'<img style="max-width:100%" alt="{title}" src="data:image/png;base64,{encoded}"></body></html>\n'
         )
