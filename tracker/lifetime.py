@@ -67,6 +67,7 @@ class Lifetime(Inputs):
         self._parent_run = ""  # uid of the run this one is nested in
         self.console: Capture | None = None
         self._capturing = False  # whether that is wanted, once the run begins
+        self.cause: BaseException | None = None  # what it failed of, in this process
         self._begun = self._resumed = False
         self._beginning = threading.RLock()
         self._logger: RunLogger = parent._logger if parent else RunLogger(self)
@@ -207,6 +208,7 @@ class Lifetime(Inputs):
         if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self._complete()
         else:
+            self.cause = error
             text = self.secrets.mask("".join(tracebacks.format_exception(error)))[-MAX_TRACEBACK:]  # a value cut in two is not found
             message = f"{type(error).__name__}: {error}"
             self.go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)

@@ -21,7 +21,7 @@ from tests.artifacts.conftest import versions
 from tracker.errors import InvalidRequest
 
 
-@pytest.mark.parametrize("key", ["", "..", "a/../b", "/a", "a//b", "a\0b", "a\nb", "a\\b", "x" * 1025, "\u202e"])
+@pytest.mark.parametrize("key", ["", "..", "a/b", "a/../b", "/a", "a//b", "a\0b", "a\nb", "a\\b", " a", " ", "x" * 1025, "\u202e"])
 def test_keys_that_lead_elsewhere_or_cannot_be_seen(run: tracker.Context, key: str) -> None:
     """A key is never a path out of anything, and never holds what nobody can see."""
     for call in (

@@ -85,7 +85,7 @@ def test_every_part_of_a_name_counts(target: str) -> None:
         child.commit(completed=True)
         one.log_artifact("private", body="own", db_key=False)
     with tracker.get_or_create_ctx("two", project="p") as two:
-        two.log_artifact("dir/k:1@2#3", body="odd")
+        two.log_artifact("k:1@2#3", body="odd")
         last = two.log_artifact("k", body="last")
 
         def body(rest: str) -> str:
@@ -97,7 +97,7 @@ def test_every_part_of_a_name_counts(target: str) -> None:
         assert body(f"#1@{one.uid}") == "of the child"
         assert body(f"#0@{one.uid}") == "first"
         assert body(f"^{last.digest[:12]}") == "last"
-        assert two.get_dataitem("store://artifacts/p/dir/k%3A1%402%233").get() == b"odd"
+        assert two.get_dataitem("store://artifacts/p/k%3A1%402%233").get() == b"odd"
         assert two.get_dataitem(f"store://artifacts/p/private@{one.uid}").get() == b"own"
         for name, words in (
             ("artifacts/p/nothing", "nothing"),

@@ -167,7 +167,8 @@ async def test_inputs_of_a_coroutine_function(tmp_path: Path) -> None:
 
 
 def test_a_handler_that_raises() -> None:
-    """A handler that raises ends its run as error, with the text and the traceback, and loses nothing it recorded."""
+    """A handler that raises ends its run as error, with the text and the traceback, and loses nothing it recorded; its own exception is
+    the cause of ours."""
 
     def job(context: tracker.Context) -> None:
         context.log_result("before", 1)
@@ -175,6 +176,7 @@ def test_a_handler_that_raises() -> None:
 
     with pytest.raises(RunFailed, match="ended as error: ValueError: no such luck") as caught:
         tracker.run_function(job, project="p")
+    assert isinstance(caught.value.__cause__, ValueError)
     shown = run_at(caught.value.run.uid())
     assert (shown["state"], shown["error"], shown["results"]) == ("error", "ValueError: no such luck", {"before": 1})
     assert 'raise ValueError("no such luck")' in shown["traceback"]

@@ -180,9 +180,9 @@ def check_words(artifact: Artifact) -> None:
     """What is said of an artifact, as events have it. Raises InvalidRequest."""
     if not isinstance(artifact.key, str):
         raise InvalidRequest(f"an artifact's key is text, not {type(artifact.key).__name__}", field="key")
-    check_artifact_key(artifact.key, f"the artifact's key {artifact.key[:100]!r}")
+    _check_name(artifact.key, f"the artifact's key {artifact.key[:100]!r}")
     if artifact.registered:
-        check_artifact_key(artifact.registered, f"db_key {artifact.registered[:100]!r}")
+        _check_name(artifact.registered, f"db_key {artifact.registered[:100]!r}")
     if artifact.tag:
         check_name(str(artifact.tag), "tag")
     for name in ("kind", "viewer", "format", "path", "content_type"):
@@ -191,6 +191,14 @@ def check_words(artifact: Artifact) -> None:
     artifact.spec = plain(artifact.spec)
     if artifact.format == "html" and not artifact.viewer:
         artifact.viewer = "web-app"
+
+
+def _check_name(key: str, field: str) -> None:
+    """A job names artifacts by one part. Keys with several are for dialects whose artifacts are files in directories."""
+    check_artifact_key(key, field)
+    if "/" in key or key != key.strip():
+        what = "hold '/': a path below is said by artifact_path" if "/" in key else "begin or end with a blank"
+        raise InvalidRequest(f"{field} must not {what}", field=field)
 
 
 def _source(artifact: Artifact, upload: bool | None) -> Path | None:

@@ -51,15 +51,15 @@ def run_function(
     `state_thresholds={"executing": "1h"}` ends, as aborted, what takes longer, be it one call (with the start of its process, if it
     has one) or one iteration (without it). `uri` says where to record, as TRACKER_URI does.
 
-    Raises RunFailed (`.run` is the run) when it ends otherwise than completed, unless `raise_on_failure` is off; InvalidRequest, before
-    there is a run, when something asked for makes no sense.
+    Raises RunFailed (`.run` is the run, its cause what the handler raised in this process) when it ends otherwise than completed, unless
+    `raise_on_failure` is off; InvalidRequest, before there is a run, when something asked for makes no sense.
     """
     said = {name: value for name, value in locals().items() if name not in ("handler", "task")}
     context = wait_here(carry_out(order_of(handler, task, said), alone=True))
     run = RunObject.from_dict(context.to_dict())
     run.connection = context.connection
     if raise_on_failure and context.state != COMPLETED:
-        raise RunFailed(failure(context), run=run)
+        raise RunFailed(failure(context), run=run) from context.cause
     return run
 
 
