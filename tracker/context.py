@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from events.types import RunCommitted
 from tracker import ambient
-from tracker.artifacts.places import base_of
+from tracker.artifacts.outside import base_of
 from tracker.children import Children
 from tracker.connection import PROCESS, Connection
 from tracker.errors import InvalidRequest

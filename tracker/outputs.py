@@ -17,7 +17,7 @@ from tracker.artifacts.artifact import Artifact
 from tracker.artifacts.dataset import DatasetArtifact
 from tracker.artifacts.keeping import Producer, check_words, log
 from tracker.artifacts.model import ModelArtifact
-from tracker.artifacts.places import Outside
+from tracker.artifacts.outside import Outside
 from tracker.artifacts.wording import artifact_of, dataset_of, model_of
 from tracker.dataitem.urls import secrets_in, shown
 from tracker.errors import InvalidRequest

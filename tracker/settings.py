@@ -1,4 +1,4 @@
-"""Every choice a person can make about a process, in one frozen struct. The only module that reads the environment.
+"""Every choice a person can make about a process, in one frozen struct. The only module that reads variables of ours.
 
 A target says where runs are recorded: a data directory (this process opens it, or leaves journals for the one that holds it), or a server.
 """

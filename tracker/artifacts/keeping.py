@@ -17,8 +17,8 @@ import msgspec
 
 from events.types import ArtifactFile, ArtifactLogged
 from tracker.artifacts.artifact import Artifact
+from tracker.artifacts.outside import Outside, base_of, check_target, place_for, split
 from tracker.artifacts.parts import Part, parts_of
-from tracker.artifacts.places import Outside, base_of, check_target, place_for, split
 from tracker.connection import Connection
 from tracker.dataitem.progress import Step, moving
 from tracker.dataitem.urls import path_of, shown

@@ -17,15 +17,13 @@ from tracker.journal_reader import read_header, scan
 AGAIN = 0.02  # seconds between looks
 
 
-async def deliver_remains(connection: Connection) -> bool:
-    """Bring what dead processes recorded here to the target; False when that does not answer in time."""
+async def deliver_remains(connection: Connection) -> None:
+    """Bring what dead processes recorded here to the target, unless that does not answer in time."""
     until = time.monotonic() + connection.settings.patience
     while True:
         settled = await anyio.to_thread.run_sync(connection.settle, max(0.0, until - time.monotonic()))
-        if not await anyio.to_thread.run_sync(_left, connection):
-            return settled
-        if time.monotonic() > until or not settled:
-            return False
+        if not settled or time.monotonic() > until or not await anyio.to_thread.run_sync(_left, connection):
+            return
         await anyio.sleep(AGAIN)
 
 

@@ -22,7 +22,6 @@ class NotSent(TrackerError):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """`run` is the run as its context has it; `values` are what templates may name."""
 
-    name: str
     title: str
     text: str
     severity: str

@@ -175,7 +175,7 @@ class Lane:
             except TrackerError as error:
                 remark = error.message  # better the usual words than none
         title = title_of(plan.severity, values["project"], values["name"], state)
-        message = Message(name=plan.name, title=title, text=text, severity=plan.severity, state=state, run=values["runs"][0], values=values)
+        message = Message(title=title, text=text, severity=plan.severity, state=state, run=values["runs"][0], values=values)
         reason = _within(until, lambda: plan.channel(message))
         self._done(plan, state, reason or remark, sent=not reason)
 
