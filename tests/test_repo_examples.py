@@ -18,6 +18,7 @@ def run(directory: Path, *command: str, **env: str) -> str:
     """What a command prints in a directory, as a user without any setting would see it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRACKER_")}
     environment |= {"HOME": str(directory), "XDG_STATE_HOME": str(directory / "state"), **env}
+    environment["OMP_NUM_THREADS"] = "1"  # threads of a library that wait in a circle for processors that other tests have
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -83,6 +83,6 @@ class Running:
 
     def ended(self) -> Any:
         """The run, when it has ended."""
-        self.thread.join(20)
+        self.thread.join(40)
         assert self.run is not None
         return self.run

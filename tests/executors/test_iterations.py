@@ -170,8 +170,8 @@ def test_an_iteration_that_hangs_is_aborted_alone(parallel: int) -> None:
 
 def test_the_time_of_an_iteration_begins_with_its_work(tmp_path: Path) -> None:
     """Neither the start of its process nor the import of its code counts."""
-    (tmp_path / "slow.py").write_text("import time\ntime.sleep(1.7)\ndef job(x): return x\n")
-    options = {"hyper_param_options": PARALLEL, "state_thresholds": {"executing": "1.5s"}}
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(2.7)\ndef job(x): return x\n")
+    options = {"hyper_param_options": PARALLEL, "state_thresholds": {"executing": "2.5s"}}
     run = tracker.run_function(f"{tmp_path / 'slow.py'}:job", project="p", hyperparams={"x": [1, 2]}, **options)  # type: ignore[arg-type]
     assert states(run) == ["completed"] * 2
 

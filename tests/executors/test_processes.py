@@ -112,7 +112,20 @@ def test_a_process_that_dies_recording_to_a_server(server: Server) -> None:
 
 
 def test_a_process_that_hangs() -> None:
-    """A handler beyond its threshold is told to end, and killed with all it started when it does not; its run is aborted."""
+    """A handler beyond its threshold is ended, however far its process has come by then; its run is aborted."""
+
+    def job() -> None:
+        while True:
+            time.sleep(0.05)
+
+    run = tracker.run_function(job, project="p", subprocess=True, raise_on_failure=False, state_thresholds={"executing": "1s"})
+    assert run.status.state == "aborted"
+    assert run.status.error == "exceeded its threshold: it was executing for more than 1s"
+    assert run_at(run.uid())["state"] == "aborted"
+
+
+def test_a_process_takes_its_children_with_it() -> None:
+    """A process that is stopped ends with all that it started."""
 
     def job(context: tracker.Context) -> None:
         import subprocess
@@ -122,10 +135,11 @@ def test_a_process_that_hangs() -> None:
         while True:
             time.sleep(0.05)
 
-    run = tracker.run_function(job, project="p", subprocess=True, raise_on_failure=False, state_thresholds={"executing": "3s"})
-    assert run.status.state == "aborted"
-    assert run.status.error == "exceeded its threshold: it was executing for more than 3s"
-    child = until(lambda: run_at(run.uid())["results"].get("child"))
+    running = Running(job, "aaa", subprocess=True)
+    child = started("aaa", result="child")["results"]["child"]
+    assert alive(child)
+    tracker.abort_run("aaa", "p")
+    assert running.ended().status.state == "aborted"
     until(lambda: not alive(child))
 
 

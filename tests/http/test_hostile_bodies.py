@@ -168,7 +168,7 @@ async def test_small_bodies_that_grow(serving: Serving) -> None:
             assert await status(encoding, EMPTY) == 400
             began = time.monotonic()
             assert await status(encoding, bombs[encoding]) == 413
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
         assert await status("gzip", gzip.compress(packed["gzip"])) == 400
         for encoding in ("deflate", "br", "compress", "gzip, gzip", "zstd,gzip", "", "x"):
             assert await status(encoding, zlib.compress(EMPTY)) in (400, 415), encoding

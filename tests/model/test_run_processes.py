@@ -75,7 +75,7 @@ def test_a_run_whose_job_was_killed_is_not_waited_for_in_vain(tmp_path: Path, mo
     """A job that dies without a word is lost after a while: a wait ends with a reason, and so does a followed log."""
     monkeypatch.setenv("TRACKER_JOURNALS", str(tmp_path / "journals"))
     server = Server(tmp_path / "data")
-    server.start(TRACKER_LOST_AFTER="1")
+    server.start(TRACKER_LOST_AFTER="3")
     monkeypatch.setenv("TRACKER_URI", server.uri)
     program = "import tracker; c = tracker.get_or_create_ctx('t', project='p'); c.commit(); print(c.uid, flush=True); input()"
     job = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

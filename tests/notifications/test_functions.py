@@ -101,7 +101,7 @@ tracker.run_function(sleeper, notifications=[hook])
 def test_a_run_that_was_lost_is_told(tmp_path: Path, receiver: Receiver) -> None:
     """When a machine sleeps and its server finds the run lost, that is told as soon as the run's process hears of it."""
     server = Server(tmp_path / "data")
-    server.start(TRACKER_LOST_AFTER="1")
+    server.start(TRACKER_LOST_AFTER="3")
     job = subprocess.Popen([sys.executable, "-c", SLEEPER, receiver.url], env={**os.environ, "TRACKER_URI": server.uri}, cwd=tmp_path)
     try:
         uid = until(lambda: (runs := server.get("/v1/projects/default/runs")) and runs["runs"])[0]["uid"]
@@ -110,7 +110,7 @@ def test_a_run_that_was_lost_is_told(tmp_path: Path, receiver: Receiver) -> None
         until(lambda: any(event["event"]["type"] == "run.lost" for event in server.events(uid, "default")))
         job.send_signal(signal.SIGCONT)
         assert told(server, uid, 1) == [("lost", "sent")]
-        assert receiver.bodies[0]["message"] == "no sign of life for 1 s"
+        assert receiver.bodies[0]["message"] == "no sign of life for 3 s"
     finally:
         assert server.process is not None
         for process in (job, server.process):

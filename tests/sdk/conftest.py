@@ -19,7 +19,7 @@ import pytest
 from tracker.connection import PROCESS
 
 
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 40.0) -> Any:
     """The first true answer of `condition`."""
     end = time.monotonic() + seconds
     while not (answer := condition()):
