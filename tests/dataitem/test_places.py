@@ -187,7 +187,7 @@ def test_files_are_replaced_not_rewritten(tmp_path: Path) -> None:
     reading = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_text()))
     reading.start()
     get_dataitem(tmp_path / "pipe").put("through")
-    reading.join(10)
+    reading.join(60)
     assert found == ["through"]
 
 

@@ -76,7 +76,7 @@ def test_abort_by_a_process_that_does_not_hold_the_directory(job: Job, tmp_path:
     started("ccc")
     other = job(uri, "import tracker\ntracker.abort_run('ccc', 'p', reason='from outside')\n")
     assert running.ended().status.error == "from outside"
-    assert other.wait(20) == 0, other.stderr.read() if other.stderr else ""
+    assert other.wait(60) == 0, other.stderr.read() if other.stderr else ""
     code = """
         import time, tracker
         def endless(context):
@@ -90,7 +90,7 @@ def test_abort_by_a_process_that_does_not_hold_the_directory(job: Job, tmp_path:
     other = job(uri, code)
     started("ddd")
     tracker.abort_run("ddd", "p", reason="from inside")
-    out, error = other.communicate(timeout=30)
+    out, error = other.communicate(timeout=60)
     assert "aborted from inside" in out, error
 
 

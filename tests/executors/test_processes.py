@@ -329,7 +329,7 @@ def test_an_interrupted_call_aborts_its_run(job: Job, tmp_path: Path) -> None:
         caller = job(str(tmp_path / "data"), code)
         started(uid)
         caller.send_signal(signal.SIGINT)
-        out, error = caller.communicate(timeout=30)
+        out, error = caller.communicate(timeout=60)
         assert "interrupted" in out, error
         shown = until(lambda uid=uid: (run := run_at(uid))["state"] == "aborted" and run)
         assert shown["error"] == "the call that ran it was cancelled"

@@ -39,7 +39,7 @@ async def test_silent_run_is_lost(serving: Serving) -> None:
 
 async def test_heartbeats_keep_a_quiet_run(serving: Serving) -> None:
     """A run that has nothing to say but sends heartbeats is not lost, while its silent neighbour is."""
-    async with serving(lost_after=1.0) as client:
+    async with serving(lost_after=2.0) as client:
         await client.record("run/p/quiet", STARTED, producer="p1")
         await client.record("run/p/silent", STARTED, producer="p2")
         with anyio.fail_after(20):
@@ -55,6 +55,6 @@ async def test_lease_after_restart(serving: Serving) -> None:
     """A run left running when the server stopped gets a whole lease after its start, and is lost when that runs out."""
     async with serving() as client:
         await client.record("run/p/u", STARTED)
-    async with serving(lost_after=0.5) as client:
+    async with serving(lost_after=1.5) as client:
         assert await state(client, "u") == "running"
         await until(client, "u", "lost")

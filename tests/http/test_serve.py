@@ -42,7 +42,7 @@ def test_orderly_end(tmp_path: Path, sign: signal.Signals) -> None:
         with urlopen(url + "/v1/runs?filter=") as reply:
             assert json.load(reply)["runs"] == []
         server.send_signal(sign)
-        _, errors = server.communicate(timeout=20)
+        _, errors = server.communicate(timeout=60)
     assert server.returncode == 0
     lines = [json.loads(line) for line in errors.splitlines()]
     assert [line["event"] for line in lines] == ["serving", "request", "stopping"]
@@ -55,11 +55,11 @@ def test_orderly_end(tmp_path: Path, sign: signal.Signals) -> None:
 def test_one_writer(tmp_path: Path) -> None:
     """A second server on the same directory ends at once, naming the process that has it."""
     with start(tmp_path / "data") as first, start_after(first, tmp_path / "data") as second:
-        _, errors = second.communicate(timeout=20)
+        _, errors = second.communicate(timeout=60)
         assert second.returncode != 0
         assert f"process {first.pid}" in errors.decode()
         first.terminate()
-        first.communicate(timeout=20)
+        first.communicate(timeout=60)
 
 
 def start_after(first: subprocess.Popen[bytes], data: Path) -> subprocess.Popen[bytes]:

@@ -76,7 +76,7 @@ class Server:
 
     def bytes(self, path: str) -> bytes:
         """The bytes at a path."""
-        with urllib.request.urlopen(self.uri + path, timeout=5) as reply:
+        with urllib.request.urlopen(self.uri + path, timeout=30) as reply:
             return reply.read()
 
     def run(self, uid: str, project: str = "p") -> Any:

@@ -35,7 +35,7 @@ def test_everything_printed_is_recorded_and_passed_on(server: Server, job: Job) 
     """Text, raw bytes, child processes, logging and the run's logger: recorded between begin and end of the run, byte for byte."""
     process = job(server.uri, PRINTS, PYTHONIOENCODING="utf-8:surrogateescape")
     process.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.splitlines()[0] == "before"
     for text in ("from print", "from a child", "no newlineafter"):
@@ -52,7 +52,7 @@ def test_without_capture_only_the_logger_is_recorded(server: Server, job: Job) -
     """The run's logger speaks to the terminal and to the run's console."""
     process = job(server.uri, PRINTS.replace(", capture=True", ""))
     process.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     recorded = console(server, "r1")
     assert list(recorded) == ["logger"]
     assert b"from the logger" in recorded["logger"]
@@ -91,7 +91,7 @@ def test_streams_that_are_no_descriptor_are_recorded_too(server: Server, job: Jo
         terminal.write(cell.getvalue())
         """,
     )
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert sorted(out.splitlines()) == ["after", "below it", "in the cell"]
     assert sorted(console(server, "r1")["stdout"].splitlines()) == [b"below it", b"in the cell"]

@@ -106,7 +106,7 @@ MAIN = """
 def test_a_script_finds_the_context(server: Server, job: Job, first: str, indent: str, last: str) -> None:
     """Run as a script, with a commit at its end or in a `with` block, the example is a completed run."""
     process = job(server.uri, MAIN.format(first=first, indent=indent, last=last))
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
     (run,) = server.get("/v1/projects/default/runs")["runs"]
     assert (run["name"], run["state"], run["parameters"]) == ("train", "completed", {"p1": 1, "p2": "a-string"})

@@ -77,7 +77,7 @@ def test_a_script_works_on_the_run_that_was_prepared_for_it(service: Server, job
         process = job(
             service.uri, PREPARED, TRACKER_EXEC_CONFIG=json.dumps(config), TRACKER_EXEC_SECRETS=json.dumps({"KEY": "hidden-value"})
         )
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out.split()) == (0, ["prep1", "prepared", "completed"]), err
         run = service.run("prep1")
         assert (run["state"], run["attempt_count"]) == ("completed", attempt)

@@ -618,5 +618,5 @@ def posted(server: Server, path: str, body: dict[str, Any]) -> None:
     import urllib.request
 
     request = urllib.request.Request(server.uri + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=5) as reply:
+    with urllib.request.urlopen(request, timeout=30) as reply:
         assert reply.status in (200, 201)

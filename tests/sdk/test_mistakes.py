@@ -28,7 +28,7 @@ SCRIPT = """
 
 def said(process: "subprocess.Popen[str]", stored: bool = False) -> str:
     """What a script that went well said on stderr."""
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.split() == [str(stored), "True"], err
     assert "Traceback" not in err
@@ -124,11 +124,11 @@ def test_a_uri_that_is_none(uri: str, words: str) -> None:
 def test_a_run_that_is_left_open_is_spoken_of(server: Server, job: Job) -> None:
     """A script that forgets to end its run hears how to; its state stays what it was, since nobody knows whether the work was done."""
     process = job(server.uri, 'import tracker\ntracker.get_or_create_ctx("x", project="p", uid="r1").log_metric("m", 1)')
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert "run p/r1 was left running: work in a `with` block, or call commit(completed=True)" in err
     assert server.run("r1")["state"] == "running"
     finished = job(server.uri, 'import tracker\ntracker.get_or_create_ctx("x", project="p", uid="r2").commit(completed=True)')
-    assert finished.communicate(timeout=30)[1] == ""
+    assert finished.communicate(timeout=60)[1] == ""
     assert server.run("r2")["state"] == "completed"
 
 

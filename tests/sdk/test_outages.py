@@ -66,7 +66,7 @@ def test_without_a_server_a_job_ends_in_time_and_says_what_is_left(server: Serve
     """No server at all: the job is as fast as ever, ends, and names the journal; the next job to the same server delivers it."""
     server.signal(signal.SIGTERM)
     process = job(server.uri, TRAIN)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "tracker sync" in err
     took = float(out.split()[-1])
@@ -74,7 +74,7 @@ def test_without_a_server_a_job_ends_in_time_and_says_what_is_left(server: Serve
     assert scan(tmp_path / "journals")
     server.start()
     process = job(server.uri, 'import tracker\nwith tracker.get_or_create_ctx("next", project="p", uid="r2") as run: run.commit()')
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     until(lambda: len(server.steps("r1")) == 300)
     assert server.run("r1")["state"] == "completed"

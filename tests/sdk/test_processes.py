@@ -152,10 +152,10 @@ def test_a_signal_handler_may_record(server: Server) -> None:
 def test_a_job_that_dies_of_an_exception_outside_a_block_has_failed(server: Server, job: Job) -> None:
     """A context never used as a context manager still ends with the truth about its process."""
     process = job(server.uri, 'import tracker\ntracker.get_or_create_ctx("x", project="p", uid="r1").log_result("a", 1)\n1 / 0')
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert server.run("r1")["state"] == "error"
     process = job(server.uri, 'import tracker\ntracker.get_or_create_ctx("x", project="p", uid="r2").log_result("a", 1)')
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert [e["event"].get("reason") for e in server.events("r2")][-1] == "exit"
 
 
@@ -178,10 +178,10 @@ def test_two_processes_write_one_directory(job: Job, tmp_path: Path) -> None:
     assert second.stdout is not None
     assert second.stdout.readline() == "True\n"
     (tmp_path / "go1").touch()
-    out, err = first.communicate(timeout=30)
+    out, err = first.communicate(timeout=60)
     assert out == "True\n", err
     (tmp_path / "go2").touch()
-    out, err = second.communicate(timeout=30)
+    out, err = second.communicate(timeout=60)
     assert out == "True\n", err
     server = Server(data)
     server.start()
@@ -216,7 +216,7 @@ def test_a_silent_run_is_not_lost(job: Job, tmp_path: Path) -> None:
         assert (server.run("http")["state"], server.run("follower")["state"]) == ("running", "running")
         (tmp_path / "go").touch()
         for uid in ("http", "follower"):
-            _, err = jobs[uid].communicate(timeout=30)
+            _, err = jobs[uid].communicate(timeout=60)
             assert jobs[uid].returncode == 0, err
             assert [e["event"]["type"] for e in server.events(uid)].count("run.lost") == 0
             assert server.run(uid)["state"] == "completed"

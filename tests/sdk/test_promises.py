@@ -108,7 +108,7 @@ def test_facts_about_the_process(server: Server, job: Job, tmp_path: Path, monke
         with tracker.get_or_create_ctx("x", project="p", uid="r1"): pass
         """,
     )
-    assert process.communicate(timeout=30)[1] == ""
+    assert process.communicate(timeout=60)[1] == ""
     (facts,) = (e["event"]["facts"] for e in server.events("r1") if e["event"]["type"] == "attempt.started")
     assert (facts["pid"], facts["host"]) == (process.pid, os.uname().nodename)
     assert facts["command"] == ["train.py", "--epochs", "3", "--api-key", "***", "--password=***"]
