@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tracker
-from tests.sdk.conftest import Server, until
+from tests.sdk.conftest import Server, serving, until
 from tracker.connection import PROCESS
 from tracker.errors import NotFound
 
@@ -27,12 +27,8 @@ def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server, for all tests of a module."""
-    server = Server(tmp_path_factory.mktemp("server") / "data")
-    server.start()
-    yield server
-    assert server.process is not None
-    server.process.kill()
-    server.process.wait(15)
+    with serving(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
 
 
 def run_at(uid: str, project: str = "p", uri: str = "", iteration: int = 0) -> Any:

@@ -6,18 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.sdk.conftest import Server
+from tests.sdk.conftest import serving as running
 from tracker.connection import PROCESS
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all tests of a module."""
-    server = Server(tmp_path_factory.mktemp("served") / "data")
-    server.start()
-    yield server
-    assert server.process is not None
-    server.process.kill()
-    server.process.wait(15)
+    with running(tmp_path_factory.mktemp("served") / "data") as server:
+        yield server
 
 
 @pytest.fixture(params=["directory", "server"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.sdk.conftest import Server, until
+from tests.sdk.conftest import Server, serving, until
 from tracker.connection import PROCESS
 
 __all__ = ["Mailbox", "Receiver", "Server", "until"]
@@ -21,12 +21,8 @@ __all__ = ["Mailbox", "Receiver", "Server", "until"]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server of the tracker."""
-    server = Server(tmp_path_factory.mktemp("server") / "data")
-    server.start()
-    yield server
-    assert server.process is not None
-    server.process.kill()
-    server.process.wait(15)
+    with serving(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

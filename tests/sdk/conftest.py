@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,24 @@ class Server:
         return [e["event"].get("step", 0) for e in self.events(uid) if e["event"]["type"] == "metric.logged"]
 
 
+@contextmanager
+def serving(data: Path) -> Iterator[Server]:
+    """A running server of a directory, killed in the end."""
+    server = Server(data)
+    server.start()
+    try:
+        yield server
+    finally:
+        assert server.process is not None
+        server.process.kill()
+        server.process.wait(15)
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A running server."""
-    server = Server(tmp_path / "data")
-    server.start()
-    yield server
-    assert server.process is not None
-    server.process.kill()
-    server.process.wait(15)
+    with serving(tmp_path / "data") as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ import pytest
 
 import tracker
 import tracker.aio
-from tests.sdk.conftest import Job, Server
+from tests.sdk.conftest import Job, Server, serving
 from tracker.errors import InvalidRequest
 
 pytestmark = pytest.mark.anyio
@@ -28,12 +28,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all."""
-    server = Server(tmp_path_factory.mktemp("getting") / "data")
-    server.start()
-    yield server
-    assert server.process is not None
-    server.process.kill()
-    server.process.wait(15)
+    with serving(tmp_path_factory.mktemp("getting") / "data") as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

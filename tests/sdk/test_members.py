@@ -16,7 +16,7 @@ import yaml
 
 import tracker
 import tracker.aio
-from tests.sdk.conftest import Server, until
+from tests.sdk.conftest import Server, serving, until
 from tracker.errors import InvalidRequest, NotFound
 
 pytestmark = pytest.mark.anyio
@@ -206,12 +206,8 @@ def of(*names: str) -> Callable[[Behaviour], Behaviour]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all."""
-    server = Server(tmp_path_factory.mktemp("members") / "data")
-    server.start()
-    yield server
-    assert server.process is not None
-    server.process.kill()
-    server.process.wait(15)
+    with serving(tmp_path_factory.mktemp("members") / "data") as server:
+        yield server
 
 
 @pytest.fixture(params=["plain", "async"])

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -28,7 +28,10 @@ from tracker.executors.script import environment
 from tracker.executors.watch import Stop, Watch, watching
 from tracker.executors.worker import pack
 from tracker.model.run_object import RunObject
+from tracker.model.run_record import RunRecord
 from tracker.preparing import prepared_from
+
+R = TypeVar("R", bound=RunRecord)
 
 WORKER = "from tracker.executors.worker import main; main({})"
 
@@ -73,17 +76,19 @@ async def run_function(
     """
     said = {name: value for name, value in locals().items() if name not in ("handler", "task")}
     context = await carry_out(order_of(handler, task, said))
-    run = RunObject.from_dict(context.to_dict())
+    return answer(context, RunObject, raise_on_failure=raise_on_failure)
+
+
+def answer(context: Context, kind: type[R], *, raise_on_failure: bool) -> R:
+    """The run object of a run that has ended. Raises RunFailed, when it is not completed."""
+    run = kind.from_dict(context.to_dict())
     run.connection = context.connection
     if raise_on_failure and context.state != COMPLETED:
-        raise RunFailed(failure(context), run=run) from context.cause
+        reason = f": {context.memory.error}" if context.memory.error else ""
+        raise RunFailed(
+            f"run {context.project}/{context.uid} ({context.name}) ended as {context.state}{reason}", run=run
+        ) from context.cause
     return run
-
-
-def failure(context: Context) -> str:
-    """What to say of a run that did not complete."""
-    reason = f": {context.memory.error}" if context.memory.error else ""
-    return f"run {context.project}/{context.uid} ({context.name}) ended as {context.state}{reason}"
 
 
 async def carry_out(order: Order, *, alone: bool = False) -> Context:

@@ -7,10 +7,8 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
-from projections.runs import COMPLETED
-from tracker.errors import RunFailed
 from tracker.executors import abort
-from tracker.executors.function import carry_out, failure
+from tracker.executors.function import answer, carry_out
 from tracker.executors.order import order_of
 from tracker.model.sync_run_object import RunObject
 
@@ -56,11 +54,7 @@ def run_function(
     """
     said = {name: value for name, value in locals().items() if name not in ("handler", "task")}
     context = wait_here(carry_out(order_of(handler, task, said), alone=True))
-    run = RunObject.from_dict(context.to_dict())
-    run.connection = context.connection
-    if raise_on_failure and context.state != COMPLETED:
-        raise RunFailed(failure(context), run=run) from context.cause
-    return run
+    return answer(context, RunObject, raise_on_failure=raise_on_failure)
 
 
 def abort_run(
