@@ -34,12 +34,12 @@ from tracker.known import Memory
 from tracker.recorded import Recorded
 from tracker.recorder import new_id
 from tracker.run_logger import RunLogger
-from tracker.values import key_of
+from tracker.values import key_of, recordable
 
 if TYPE_CHECKING:
     from tracker.context import Context
 
-MAX_TRACEBACK = 64 * 1024  # characters
+MAX_TRACEBACK = MAX_ERROR = 64 * 1024  # characters
 
 
 class Lifetime(Inputs):
@@ -210,8 +210,7 @@ class Lifetime(Inputs):
         else:
             self.cause = error
             text = self.secrets.mask("".join(tracebacks.format_exception(error)))[-MAX_TRACEBACK:]  # a value cut in two is not found
-            message = f"{type(error).__name__}: {error}"
-            self.go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=message, traceback=text)
+            self.go(ERROR if isinstance(error, (Exception, SystemExit)) else ABORTED, error=_told(error), traceback=text)
         if self._parent is None:
             self.leave(self.memory.state)
         self.connection.recorder.settle()
@@ -249,7 +248,10 @@ class Lifetime(Inputs):
     def go(self, state: str, *, error: str = "", traceback: str = "") -> None:
         """Go to a state, whatever the present one is, and leave the run when that is an end."""
         self._begin_first()
-        error, traceback = self.secrets.mask(error), self.secrets.mask(traceback)  # it is raised and sent on, not only recorded
+        error, traceback = (
+            recordable(self.secrets.mask(error))[:MAX_ERROR],
+            recordable(self.secrets.mask(traceback)),
+        )  # raised and sent on, too
         if state in TERMINAL and self._parent is None:
             self.leave(state)
         self.memory.state, self.memory.error = state, error
@@ -266,3 +268,11 @@ class Lifetime(Inputs):
                 self.connection.recorder.complaints.say(
                     "on_state", f"somebody could not be told that the run is {state}: {self.secrets.mask(what)}"
                 )
+
+
+def _told(error: BaseException) -> str:
+    """The name and text of an exception. Asking for the text calls foreign code, which may fail, and the run is to end all the same."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as failed:  # noqa: BLE001 - whatever it is
+        return f"{type(error).__name__}, whose text cannot be told: it raised {type(failed).__name__}"

@@ -19,6 +19,7 @@ import msgspec
 from events.codec import AnyEvent
 from events.types import EventsMissed
 from tracker.complaints import Complaints
+from tracker.errors import InvalidRequest
 from tracker.journal import Journal
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -82,7 +83,11 @@ class Recorder:
 
     def record(self, stream: bytes, events: Sequence[AnyEvent]) -> int:
         """Keep events of one stream, in order; returns the sequence of the last event now in the journal."""
-        return self.record_raw(stream, len(events), b"".join([_encode(event) for event in events]))
+        try:
+            encoded = b"".join([_encode(event) for event in events])
+        except UnicodeEncodeError:
+            raise InvalidRequest("a text holds half a surrogate pair, which is not Unicode", field="value") from None
+        return self.record_raw(stream, len(events), encoded)
 
     def record_raw(self, stream: bytes, count: int, events: bytes) -> int:
         """`record`, for events already encoded, one after the other."""

@@ -94,6 +94,11 @@ def text_of(value: Any) -> str:
     return text
 
 
+def recordable(text: str) -> str:
+    """A text that nobody can be asked to mend, such as an exception's, as events have it: half surrogate pairs escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def texts_of(values: Mapping[Any, Any] | None, field: str = "labels") -> dict[str, str]:
     """A dict of labels as events have it. Raises InvalidRequest."""
     if not values:

@@ -41,6 +41,8 @@ async def call(function: Callable[..., Any], context: Context, spec: RunSpec) ->
         value = await interruptible(work)
         if inspect.isawaitable(value):
             value = await value
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise InvalidRequest("the handler is a generator, of which nothing has run: have it return what it yields", field="handler")
     await log_returned(context, value, spec.returns or [])
 
 
