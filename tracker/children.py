@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from operator import index
+from types import NoneType
 from typing import Any, Self, SupportsIndex
 
 import msgspec
@@ -136,6 +137,10 @@ class Children(Lifetime):
         """
         if not isinstance(best, SupportsIndex):
             raise InvalidRequest(f"best is the number of an iteration, 0 for none, not {best!r}", field="best")
+        if not isinstance(task, Mapping | NoneType):
+            raise InvalidRequest(f"task is the best iteration as a dict, not {type(task).__name__}", field="task")
+        if not isinstance(summary, list | tuple | NoneType):
+            raise InvalidRequest(f"summary is a list of a header and rows, not {type(summary).__name__}", field="summary")
         if best:
             self._mark(index(best), task)
         if summary is not None:

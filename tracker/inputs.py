@@ -62,6 +62,7 @@ class Inputs(Outputs):
 
     async def get_project_param(self, key: str, default: Any = None) -> Any:
         """A parameter of the project, or the default; the project is asked for once."""
+        key = key_of(key)
         if self._project_params is None:
             try:
                 project = await asyncio.wrap_future(self.connection.ask("GET", f"/v1/projects/{self._project}"))
@@ -72,7 +73,7 @@ class Inputs(Outputs):
 
     def get_secret(self, key: str) -> str | None:
         """The value of a secret the run was given, None when it was given none of this name."""
-        return self.secrets.get(key)
+        return self.secrets.get(key_of(key))
 
     @property
     def blocking_inputs(self) -> dict[str, Any]:

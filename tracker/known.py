@@ -13,6 +13,7 @@ from tracker.errors import InvalidRequest, NotFound
 from tracker.facts import user
 from tracker.names import check_artifact_key
 from tracker.shape import shape_of
+from tracker.values import key_of
 from tracker.wire import encode_json
 
 
@@ -144,9 +145,10 @@ class Known:
 
     def get_cached_artifact(self, key: str) -> Artifact:
         """An artifact that was logged here, as it is remembered here. Raises NotFound."""
+        key = key_of(key)
         if key not in self.memory.artifacts:
             logged = ", ".join(sorted(self.memory.artifacts)[:20]) or "none"
-            raise NotFound(f"no artifact {key!r} was logged here; logged: {logged}", key=str(key))
+            raise NotFound(f"no artifact {key!r} was logged here; logged: {logged}", key=key)
         return self.memory.artifacts[key]
 
     def answers_to(self, name: str, project: str, uid: str) -> bool:

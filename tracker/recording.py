@@ -48,7 +48,7 @@ class Recording(Known):
 
     def log_result(self, key: str, value: Any, commit: bool = False) -> Recorded:
         """Record a result; the last value of a key counts."""
-        return self.log_results({key: value}, commit)
+        return self.log_results({key_of(key): value}, commit)
 
     def log_results(self, results: Mapping[str, Any], commit: bool = False) -> Recorded:
         """Record several results at once."""

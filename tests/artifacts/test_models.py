@@ -133,6 +133,10 @@ def test_mistakes_are_named(run: tracker.Context, tmp_path: Path) -> None:
         "there is no words.txt without a model_dir": lambda: run.log_model("m", b"x", extra_data={"words": "words.txt"}),
         "'.' or '..'": lambda: run.log_model("m", b"x", model_dir=tmp_path, extra_data={"words": "../words.txt"}),
         "each with a name": lambda: run.log_model("m", b"x", inputs=[{"type": "int"}]),
+        "inputs must be a list": lambda: run.log_model("m", b"x", inputs=5),
+        "outputs must be a list": lambda: run.log_model("m", b"x", outputs="y"),
+        "feature_weights must be a list": lambda: run.log_model("m", b"x", feature_weights=5),
+        "model_dir is the path of a directory, not int": lambda: run.log_model("m", model_dir=5),  # type: ignore[arg-type]
         "metrics must be a dict": lambda: run.log_model("m", b"x", metrics=[1]),
         "was not logged": lambda: run.log_model("m", b"x", extra_data={"a": tracker.Artifact("a", body="x")}),
         "two files of 'm'": lambda: run.log_model("m", b"x", model_file="a", extra_data={"a": b"y"}),

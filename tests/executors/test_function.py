@@ -353,3 +353,66 @@ def test_hyper_parameters_are_searched() -> None:
     assert run.outputs["best_iteration"] == 2
     assert run.outputs["accuracy"] == 8
     assert run_at(run.uid())["children"] == 3
+
+
+class Untold(Exception):
+    """An exception that cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ValueError("half \ud800 pair"), "ValueError: half \\ud800 pair"),
+        (Untold(), "Untold, whose text cannot be told: it raised LookupError"),
+        (ValueError("x" * 5_000_000), "ValueError: xxx"),
+    ],
+    ids=["half a surrogate pair", "no text", "a very long text"],
+)
+def test_an_exception_that_is_hard_to_tell_ends_its_run(raised: Exception, told: str) -> None:
+    """A run ends with what its handler raised, whatever the exception's text holds and however long it is."""
+
+    def job(context: tracker.Context) -> None:
+        context.log_result("loss", 1)
+        raise raised
+
+    with pytest.raises(RunFailed) as failed:
+        tracker.run_function(job, project="p")
+    shown = run_at(failed.value.run.uid())
+    assert (shown["state"], shown["results"]) == ("error", {"loss": 1})
+    assert shown["error"].startswith(told)
+    assert len(shown["error"]) <= 65536
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 5),
+        ("project", b"p"),
+        ("labels", ["a"]),
+        ("labels", "a"),
+        ("workdir", 5),
+        ("notifications", "mail"),
+        ("notifications", [5]),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_refused_by_name(field: str, value: Any) -> None:
+    """What no run can be called, labelled, told by or worked in is refused before there is a run."""
+    with pytest.raises(InvalidRequest, match=field.removesuffix("s")):
+        tracker.run_function(my_job, **{field: value})
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_generator_is_no_handler(kind: str) -> None:
+    """A handler that yields has done nothing when it is called: its run says so, and is not completed."""
+
+    def plain(context: tracker.Context) -> Any:
+        yield context.log_result("loss", 1)
+
+    async def coroutine(context: aio.Context) -> Any:
+        yield context.log_result("loss", 1)
+
+    with pytest.raises(RunFailed, match="the handler is a generator"):
+        tracker.run_function(plain if kind == "plain" else coroutine, project="p")

@@ -410,3 +410,19 @@ def test_a_target_path_that_cannot_be_is_refused(base: str | None, run_id: str |
     """No path, no id for the place that waits for one, no name for a file: errors that say so."""
     with pytest.raises(InvalidRequest):
         TargetPathObject(base, run_id, single)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: new_task(secrets=5), "secrets"),
+        (lambda: RunMetadata(iteration="first"), "step"),  # type: ignore[arg-type]
+        (lambda: HyperParamOptions(selector=object()).to_json(), "HyperParamOptions"),  # type: ignore[arg-type]
+        (lambda: new_task("half \ud800 pair").to_json(), "RunTemplate"),
+    ],
+)
+def test_values_that_no_description_can_hold(make: Any, field: str) -> None:
+    """What cannot be a source of secrets, an iteration, or JSON, is refused by name."""
+    with pytest.raises(InvalidRequest) as refused:
+        make()
+    assert refused.value.field == field

@@ -140,6 +140,10 @@ def test_arguments_of_the_wrong_kind_are_named(api: Any, tmp_path: Path) -> None
         ("stream", lambda: run.set_logger_stream(5)),
         ("tmp", lambda: api.Context.from_dict({}, tmp=5)),
         ("key", lambda: run.get_param(["x"])),
+        ("key", lambda: run.log_result(["x"], 1)),
+        ("key", lambda: run.get_secret(["x"])),
+        ("key", lambda: run.get_cached_artifact(["x"])),
+        ("value", lambda: run.set_annotation("note", "half \ud800 pair")),
         ("host", lambda: run.set_hostname("a\nb")),
         ("host", lambda: run.set_hostname(None)),
         ("subpaths", lambda: run.artifact_subpath("a", None)),
@@ -147,3 +151,16 @@ def test_arguments_of_the_wrong_kind_are_named(api: Any, tmp_path: Path) -> None
         with pytest.raises(InvalidRequest) as caught:
             call()
         assert caught.value.field == field
+
+
+def test_results_of_iterations_of_the_wrong_kind_are_named(tmp_path: Path) -> None:
+    """A table that is no table, and a task that is no dict, are refused by name before anything is recorded."""
+    run = tracker.Context.from_dict({"metadata": {"name": "x", "project": "p"}}, str(tmp_path / "data"), store_run=False)
+    for field, call in (
+        ("summary", lambda: run.log_iteration_results(0, 5, None)),  # type: ignore[arg-type]
+        ("task", lambda: run.log_iteration_results(0, [["iter"], [1]], "best")),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            call()
+        assert caught.value.field == field
+    assert run.artifacts == {}

@@ -4,9 +4,11 @@ The files are those of the model, at the paths they have in its directory, and b
 alone is an artifact of one file, whose bytes are the model.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import Any
 
 from tracker.artifacts.artifact import Artifact, Described
@@ -85,6 +87,8 @@ class ModelArtifact(Artifact):
         """Set what is said of the model, where it is not None. Raises InvalidRequest."""
         self.body = body if body is not None else self.body
         self.source = model_file if model_file is not None else self.source
+        if not isinstance(model_dir, str | os.PathLike | NoneType):
+            raise InvalidRequest(f"model_dir is the path of a directory, not {type(model_dir).__name__}", field="model_dir")
         self.directory = Path(model_dir) if model_dir is not None else self.directory
         if extra_data is not None and not isinstance(extra_data, Mapping):
             raise InvalidRequest(f"extra_data must be a dict, not {type(extra_data).__name__}", field="extra_data")
@@ -97,9 +101,9 @@ class ModelArtifact(Artifact):
                 self.spec[name] = plain_dict(said[name], name)
         for name in ("inputs", "outputs"):
             if said.get(name) is not None:
-                self.spec[name] = [_feature(item, name) for item in said[name]]
+                self.spec[name] = [_feature(item, name) for item in _many(said[name], name)]
         if feature_weights is not None:
-            self.feature_weights = plain(list(feature_weights))
+            self.feature_weights = plain(list(_many(feature_weights, "feature_weights")))
         if self.framework:
             self.labels.setdefault("framework", self.framework)
 
@@ -218,6 +222,13 @@ class ModelArtifact(Artifact):
 
 async def _read(found: Awaitable[Any]) -> Any:
     return await (await found).get()
+
+
+def _many(given: Any, field: str) -> Iterable[Any]:
+    """What can be gone through, and is no text."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InvalidRequest(f"{field} must be a list, not {type(given).__name__}", field=field)
+    return given
 
 
 def _feature(item: Any, field: str) -> dict[str, Any]:

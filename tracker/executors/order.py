@@ -17,13 +17,13 @@ from tracker.executors.durations import executing_limit
 from tracker.executors.handler import Handler, resolve
 from tracker.executors.plan import plan_of
 from tracker.executors.script import Script
-from tracker.model.fields import fields_of
+from tracker.model.fields import fields_of, text
 from tracker.model.hints import parse_hint
 from tracker.model.hyper import HyperParamOptions
 from tracker.model.notification import Notification
 from tracker.model.run import RunSpec
 from tracker.preparing import as_dict
-from tracker.values import plain_dict
+from tracker.values import plain_dict, texts_of
 
 
 @dataclasses.dataclass
@@ -62,9 +62,9 @@ def order_of(handler: Any, task: Any, said: Mapping[str, Any]) -> Order:
         handler, task = None, handler
     attrs = _copied(task)
     metadata, spec = attrs.setdefault("metadata", {}), attrs.setdefault("spec", {})
-    workdir = str(Path(said["workdir"]).expanduser().absolute()) if said["workdir"] else ""
+    workdir = str(Path(text(said["workdir"], "workdir")).expanduser().absolute()) if said["workdir"] else ""
     if workdir and not Path(workdir).is_dir():
-        raise InvalidRequest(f"there is no directory {workdir} to work in", field="workdir")
+        raise InvalidRequest(f"there is no directory {workdir!r} to work in", field="workdir")
     wanted = handler if handler is not None else getattr(getattr(task, "spec", None), "handler", None) or spec.get("handler")
     if wanted is None or wanted == "":
         raise InvalidRequest("there is nothing to run: give a handler, or a task that has one", field="handler")
@@ -112,9 +112,9 @@ def _copied(task: Any) -> dict[str, Any]:
 
 def _merge(metadata: dict[str, Any], spec: dict[str, Any], said: Mapping[str, Any], handler: Handler) -> None:
     known = ambient.current()
-    metadata["name"] = said["name"] or metadata.get("name") or handler.name
-    metadata["project"] = said["project"] or metadata.get("project") or (known.project if known is not None else "")
-    metadata["labels"] = {**(metadata.get("labels") or {}), **(said["labels"] or {})}
+    metadata["name"] = text(said["name"], "name") or metadata.get("name") or handler.name
+    metadata["project"] = text(said["project"], "project") or metadata.get("project") or (known.project if known is not None else "")
+    metadata["labels"] = {**(metadata.get("labels") or {}), **texts_of(said["labels"])}
     for name, key in (("params", "parameters"), ("inputs", "inputs")):
         spec[key] = {**(spec.get(key) or {}), **plain_dict(said[name], name)}
     for name, key in (
@@ -146,6 +146,9 @@ def _options(given: Any) -> dict[str, Any]:
 
 def _notifications(given: Any) -> list[dict[str, Any]]:
     many = given if isinstance(given, (list, tuple)) else [given]
+    for one in many:
+        if not isinstance(one, Mapping | Notification):
+            raise InvalidRequest(f"a notification is a Notification or a dict, not {type(one).__name__}", field="notifications")
     return [dict(one) if isinstance(one, Mapping) else one.to_dict(secrets=True) for one in many]
 
 

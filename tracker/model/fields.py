@@ -58,7 +58,10 @@ class ModelObj:
 
     def to_json(self, exclude: Sequence[str] | None = None, **kwargs: Any) -> str:
         """`to_dict` as JSON; `kwargs` are `to_dict`'s."""
-        return encode_json(self.to_dict(exclude=exclude, **kwargs)).decode()
+        try:
+            return encode_json(self.to_dict(exclude=exclude, **kwargs)).decode()
+        except (TypeError, UnicodeEncodeError) as error:
+            raise InvalidRequest(f"{type(self).__name__} holds a value that JSON cannot hold: {error}", field=type(self).__name__) from None
 
     def to_yaml(self, exclude: Sequence[str] | None = None, **kwargs: Any) -> str:
         """`to_dict` as YAML. Needs PyYAML: pip install 'run-tracker[yaml]'."""

@@ -13,6 +13,7 @@ from tracker.model.fields import ModelObj, mapping, sequence, text
 from tracker.model.hints import parse_hint, parse_input_key
 from tracker.model.hyper import HyperParamOptions
 from tracker.model.notification import Notification, notifications_of
+from tracker.values import step_of
 
 
 class RunMetadata(ModelObj):
@@ -32,7 +33,7 @@ class RunMetadata(ModelObj):
         self.uid, self.name, self.project = text(uid, "uid"), text(name, "name"), text(project, "project")
         self.labels = mapping(labels, "labels")
         self.annotations = mapping(annotations, "annotations")
-        self.iteration = int(iteration or 0)
+        self.iteration = step_of(iteration or 0)
 
 
 class RunSpec(ModelObj):

@@ -125,6 +125,8 @@ def _sources(secrets: Any) -> list[dict[str, Any]]:
     """Sources of secrets as a task has them. Errors never show a source, which may be a secret itself."""
     if secrets is None:
         return []
+    if not isinstance(secrets, str | Mapping | list | tuple):
+        raise InvalidRequest(f"secrets must be a list of sources, not {type(secrets).__name__}", field="secrets")
     probe = RunTemplate()
     for given in [secrets] if isinstance(secrets, (str, Mapping)) else secrets:
         if isinstance(given, Mapping) and set(given) == {"kind", "source"}:
