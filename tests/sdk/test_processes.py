@@ -22,8 +22,9 @@ FORKS = """
             run.log_metric("parent", 1.0)
             busy = threading.Event()
             def chatter():
-                while not busy.is_set():
-                    run.log_metric("thread", 1.0)
+                while not busy.wait(0.001):
+                    for _ in range(50):
+                        run.log_metric("thread", 1.0)
             thread = threading.Thread(target=chatter)
             thread.start()
             context = multiprocessing.get_context("fork")
