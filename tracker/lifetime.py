@@ -248,10 +248,8 @@ class Lifetime(Inputs):
     def go(self, state: str, *, error: str = "", traceback: str = "") -> None:
         """Go to a state, whatever the present one is, and leave the run when that is an end."""
         self._begin_first()
-        error, traceback = (
-            recordable(self.secrets.mask(error))[:MAX_ERROR],
-            recordable(self.secrets.mask(traceback)),
-        )  # raised and sent on, too
+        mask = self.secrets.mask  # here already: it is raised and sent on, not only recorded
+        error, traceback = recordable(mask(error))[:MAX_ERROR], recordable(mask(traceback))
         if state in TERMINAL and self._parent is None:
             self.leave(state)
         self.memory.state, self.memory.error = state, error
