@@ -416,3 +416,19 @@ def test_a_generator_is_no_handler(kind: str) -> None:
 
     with pytest.raises(RunFailed, match="the handler is a generator"):
         tracker.run_function(plain if kind == "plain" else coroutine, project="p")
+
+
+def test_an_exception_beside_all_others_ends_its_run() -> None:
+    """A handler that raises what is no Exception aborted its run, and the run says what it raised."""
+
+    class Outcome(BaseException):
+        """What a test's framework raises, for one."""
+
+    def job(context: tracker.Context) -> None:
+        raise Outcome("skipped")
+
+    with pytest.raises(RunFailed) as failed:
+        tracker.run_function(job, project="p")
+    assert isinstance(failed.value.__cause__, Outcome)
+    shown = run_at(failed.value.run.uid())
+    assert (shown["state"], shown["error"]) == ("aborted", "Outcome: skipped")

@@ -118,7 +118,9 @@ async def _attempt(context: Context, order: Order, watch: Watch) -> None:
             stop.within(order.limit if order.custom or not order.search else None)
             try:
                 await _work(context, order, watch)
-            except (Exception, SystemExit, KeyboardInterrupt) as raised:  # noqa: BLE001 - the handler's
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as raised:  # noqa: BLE001 - the handler's
                 error = raised
     except BaseException:
         if context.alive:
