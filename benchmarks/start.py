@@ -51,7 +51,7 @@ async def _long_log(directory: Path, total: int) -> None:
 def run(directory: Path) -> list[Figure]:
     """Everything that happens before the first event."""
     total = size(1_000_000, 20_000)
-    bare, whole = import_ms("pass"), import_ms("import tracker")
+    bare, whole = import_ms("pass"), import_ms("import tracker; tracker.get_or_create_ctx")
     first = start_ms(directory / "fresh", size(5))
     anyio.run(_long_log, directory / "long", total)
     (directory / "long" / "views.db").unlink()
@@ -64,7 +64,7 @@ def run(directory: Path) -> list[Figure]:
     return [
         Figure(
             verb="start",
-            name="import tracker",
+            name="import tracker, and what a first run needs of it",
             value=whole - bare,
             unit="ms",
             target=150,
